@@ -1,0 +1,3 @@
+module encore.app/infra/host
+
+go 1.26
