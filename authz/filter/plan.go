@@ -1,0 +1,207 @@
+package filter
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	enginev1 "github.com/cerbos/cerbos/api/genpb/cerbos/engine/v1"
+)
+
+// maxDepth bounds the recursion; plans of real policies stay below ten.
+const maxDepth = 64
+
+type kind int
+
+const (
+	denied kind = iota
+	allowed
+	conditional
+)
+
+// Plan says which resources of one kind a principal may act on. It is immutable.
+type Plan struct {
+	kind      kind
+	condition *enginev1.PlanResourcesFilter_Expression_Operand
+}
+
+// New wraps what the policy engine answered. A filter of a kind unknown here is
+// an error.
+func New(f *enginev1.PlanResourcesFilter) (*Plan, error) {
+	switch f.GetKind() {
+	case enginev1.PlanResourcesFilter_KIND_ALWAYS_DENIED:
+		return &Plan{}, nil
+	case enginev1.PlanResourcesFilter_KIND_ALWAYS_ALLOWED:
+		return &Plan{kind: allowed}, nil
+	case enginev1.PlanResourcesFilter_KIND_CONDITIONAL:
+		if f.GetCondition() == nil {
+			return nil, &UnsupportedError{Operator: "plan", Detail: "conditional without a condition"}
+		}
+		return &Plan{kind: conditional, condition: f.GetCondition()}, nil
+	default:
+		return nil, &UnsupportedError{Operator: "plan", Detail: "unknown kind " + f.GetKind().String()}
+	}
+}
+
+// AlwaysDenied reports whether no resource can match, so that the query can be
+// saved. It is true of the zero Plan.
+func (p *Plan) AlwaysDenied() bool { return p == nil || p.kind == denied }
+
+// AlwaysAllowed reports whether every resource matches.
+func (p *Plan) AlwaysAllowed() bool { return p != nil && p.kind == allowed }
+
+// SQL is the plan as one boolean expression in parentheses, its literals bound
+// as placeholders from $firstArg on. On an error the expression is FALSE.
+func (p *Plan) SQL(cols map[string]Column, firstArg int) (where string, args []any, err error) {
+	switch {
+	case p.AlwaysDenied():
+		return "(FALSE)", nil, nil
+	case p.AlwaysAllowed():
+		return "(TRUE)", nil, nil
+	case firstArg < 1:
+		return "(FALSE)", nil, fmt.Errorf("filter: first placeholder is $%d", firstArg)
+	}
+	b := &builder{cols: cols, next: firstArg}
+	out, err := b.condition(p.condition, false, 0)
+	if err != nil {
+		return "(FALSE)", nil, err
+	}
+	return "(" + out + ")", b.args, nil
+}
+
+type builder struct {
+	cols map[string]Column
+	next int
+	args []any
+	// element is the one name in scope inside exists(), and its column. While it
+	// is set, nothing else of the resource may be named.
+	element    string
+	elementCol Column
+}
+
+func (b *builder) bind(arg any, t Type) string {
+	b.args = append(b.args, arg)
+	b.next++
+	return "$" + strconv.Itoa(b.next-1) + t.cast()
+}
+
+func truth(v bool) string {
+	if v {
+		return "TRUE"
+	}
+	return "FALSE"
+}
+
+// condition translates an operand in a boolean position; negate asks for its
+// opposite.
+func (b *builder) condition(o *enginev1.PlanResourcesFilter_Expression_Operand, negate bool, depth int) (string, error) {
+	if depth > maxDepth {
+		return "", &UnsupportedError{Operator: "plan", Detail: "nested too deeply"}
+	}
+	switch n := o.GetNode().(type) {
+	case *enginev1.PlanResourcesFilter_Expression_Operand_Value:
+		v, ok := n.Value.AsInterface().(bool)
+		if !ok {
+			return "", &UnsupportedError{Operator: "value", Detail: "not a boolean"}
+		}
+		return truth(v != negate), nil
+	case *enginev1.PlanResourcesFilter_Expression_Operand_Variable:
+		col, err := b.column(n.Variable)
+		if err != nil {
+			return "", err
+		}
+		return b.equal(col, true, negate)
+	case *enginev1.PlanResourcesFilter_Expression_Operand_Expression:
+		return b.expression(n.Expression, negate, depth)
+	default:
+		return "", &UnsupportedError{Operator: "operand", Detail: "empty"}
+	}
+}
+
+func (b *builder) expression(e *enginev1.PlanResourcesFilter_Expression, negate bool, depth int) (string, error) {
+	operator, operands := e.GetOperator(), e.GetOperands()
+	switch operator {
+	case "and", "or":
+		return b.junction(operator, operands, negate, depth)
+	case "not":
+		if len(operands) != 1 {
+			return "", &UnsupportedError{Operator: operator, Detail: "needs one operand"}
+		}
+		return b.condition(operands[0], !negate, depth+1)
+	}
+	if len(operands) != 2 {
+		return "", &UnsupportedError{Operator: operator, Detail: "needs two operands"}
+	}
+	if operator == "exists" {
+		return b.exists(operands, negate, depth)
+	}
+	left, err := b.operand(operands[0], operator)
+	if err != nil {
+		return "", err
+	}
+	right, err := b.operand(operands[1], operator)
+	if err != nil {
+		return "", err
+	}
+	return b.comparison(operator, left, right, negate)
+}
+
+func (b *builder) junction(operator string, operands []*enginev1.PlanResourcesFilter_Expression_Operand, negate bool, depth int) (string, error) {
+	if len(operands) == 0 {
+		return "", &UnsupportedError{Operator: operator, Detail: "needs operands"}
+	}
+	word := " AND "
+	if (operator == "or") != negate { // De Morgan
+		word = " OR "
+	}
+	parts := make([]string, len(operands))
+	for i, o := range operands {
+		part, err := b.condition(o, negate, depth+1)
+		if err != nil {
+			return "", err
+		}
+		parts[i] = part
+	}
+	return "(" + strings.Join(parts, word) + ")", nil
+}
+
+// term is one side of a comparison: a column, or a literal.
+type term struct {
+	column  *Column
+	literal any
+}
+
+func (b *builder) operand(o *enginev1.PlanResourcesFilter_Expression_Operand, operator string) (term, error) {
+	switch n := o.GetNode().(type) {
+	case *enginev1.PlanResourcesFilter_Expression_Operand_Value:
+		return term{literal: n.Value.AsInterface()}, nil
+	case *enginev1.PlanResourcesFilter_Expression_Operand_Variable:
+		col, err := b.column(n.Variable)
+		return term{column: &col}, err
+	default:
+		return term{}, &UnsupportedError{Operator: operator, Detail: "nested expression as an operand"}
+	}
+}
+
+// column finds the column of a variable. Whatever is not an attribute or the id
+// of the resource has no business in a plan.
+func (b *builder) column(variable string) (Column, error) {
+	if b.element != "" {
+		if variable == b.element {
+			return b.elementCol, nil
+		}
+		return Column{}, &UnsupportedError{Operator: "exists", Detail: "names " + variable + " beside its element"}
+	}
+	name, ok := strings.CutPrefix(variable, "request.resource.attr.")
+	if !ok {
+		if variable != ResourceID {
+			return Column{}, &UnmappedError{Attribute: variable}
+		}
+		name = ResourceID
+	}
+	col, ok := b.cols[name]
+	if !ok || col.SQL == "" || col.Type == 0 {
+		return Column{}, &UnmappedError{Attribute: name}
+	}
+	return col, nil
+}
