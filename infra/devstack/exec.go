@@ -1,0 +1,75 @@
+package devstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"encore.app/infra/devstack/proc"
+)
+
+// commandWait is how long a command may take to end when it is told to; the app's own
+// graceful shutdown is shorter.
+const commandWait = 15 * time.Second
+
+// Exec runs a command against a throw-away stack and returns its exit code.
+func Exec(ctx context.Context, config Config, command []string) (code int, err error) {
+	config.throwAway = true
+	dev := filepath.Join(config.Root, devName)
+	if err := sweepTests(dev); err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(dev, 0o755); err != nil {
+		return 0, err
+	}
+	data, err := openDataDir(filepath.Join(dev, testPrefix+strconv.Itoa(os.Getpid())))
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(data.path))
+		data.close()
+	}()
+	config.Env = config.Env.With(Env{"APP_ENV": config.Env.or("APP_ENV", "test")})
+	s, err := start(ctx, config, data)
+	if err != nil {
+		return 0, err
+	}
+	defer s.stop()
+	port, err := s.ports.pick("app")
+	if err != nil {
+		return 0, err
+	}
+	child, err := launch("command", command, s.environ(Env{"PORT": strconv.Itoa(port)}), "")
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-child.Done():
+	case <-ctx.Done():
+		child.Stop()
+	}
+	fmt.Fprintln(config.Out, s.summary())
+	return child.ExitCode(), nil
+}
+
+// launch runs a command of the caller's with this process's output, in the current directory.
+func launch(name string, command, env []string, pidFile string) (*proc.Child, error) {
+	return proc.Launch(proc.Command{
+		Name: name, Args: command, Env: env, PIDFile: pidFile, StopWait: commandWait,
+		Stdin: pipedInput(), Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+}
+
+// pipedInput is standard input unless that is a terminal: the command's process group is not the
+// terminal's own, so reading from it would halt the command.
+func pipedInput() *os.File {
+	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return nil
+	}
+	return os.Stdin
+}

@@ -1,0 +1,206 @@
+package devstack
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// checkWait is how long a part that is set has to answer.
+const checkWait = 5 * time.Second
+
+//go:embed cerbos.yaml
+var cerbosSettings []byte
+
+// Config says for which checkout a stack is, and of what it consists.
+type Config struct {
+	Root    string    // the checkout
+	Env     Env       // what is set by the caller
+	Out     io.Writer // progress, for people
+	Real    bool      // also a real Redis and RabbitMQ
+	Require []string  // parts that must be real, by name; they are started too
+
+	// throwAway: data of no value, ports beside any other stack's.
+	throwAway bool
+}
+
+// Part is what became of one dependency.
+type Part struct {
+	Name    string
+	Version string // "" if it was not had
+	How     string // "private cluster", or why it was not had
+}
+
+// PartError is a part that cannot be used.
+type PartError struct {
+	Part, Variable string
+	Set            bool // the variable names it; otherwise the stack tried to start its own
+	Err            error
+}
+
+func (e *PartError) Error() string {
+	if e.Set {
+		return fmt.Sprintf("%s: %s is set, but nothing usable answers there: %v", e.Part, e.Variable, e.Err)
+	}
+	return fmt.Sprintf("%s: cannot start one (%s would name another): %v", e.Part, e.Variable, e.Err)
+}
+
+func (e *PartError) Unwrap() error { return e.Err }
+
+// stack is a set of running parts.
+type stack struct {
+	config Config
+	data   *dataDir
+	ports  *ports
+
+	mu     sync.Mutex
+	parts  []Part
+	values Env // what the app is told
+	stops  []func()
+	users  []string // the development issuer's, a line each
+
+	// For ENCORE_SQLDB_*; empty where Postgres is somebody else's.
+	superuser struct{ host, name, password string }
+}
+
+// start brings every part up and returns when all answer. The caller owns data and closes it.
+func start(ctx context.Context, config Config, data *dataDir) (*stack, error) {
+	if err := checkAppEnv(config.Env); err != nil {
+		return nil, err
+	}
+	s := &stack{config: config, data: data, values: Env{}}
+	var err error
+	if s.ports, err = loadPorts(data.join("ports.json")); err != nil {
+		return nil, err
+	}
+	plans := s.plan()
+	if err := s.install(ctx, plans); err != nil {
+		return nil, err
+	}
+	// Ports first, one after the other: whatever is taken is said before anything starts.
+	for _, p := range plans {
+		if p.start == nil || p.reserve == nil {
+			continue
+		}
+		if err := p.reserve(); err != nil {
+			return nil, &PartError{Part: p.name, Variable: p.variable, Err: err}
+		}
+	}
+	if err := s.ports.save(); err != nil {
+		return nil, err
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, p := range plans {
+		group.Go(func() error { return s.bringUp(groupCtx, p) })
+	}
+	if err := group.Wait(); err != nil {
+		s.stop()
+		return nil, err
+	}
+	if s.config.Env["OBJECT_STORE_URL"] == "" {
+		s.values["OBJECT_STORE_URL"] = "file://" + data.join("objects")
+	}
+	return s, nil
+}
+
+// bringUp checks the part that is set, starts the one that is not, or notes its absence.
+func (s *stack) bringUp(ctx context.Context, p plan) error {
+	part := Part{Name: p.name}
+	values := Env{}
+	switch set := s.config.Env[p.variable]; {
+	case set != "":
+		checkCtx, cancel := context.WithTimeout(ctx, checkWait)
+		defer cancel()
+		version, err := p.check(checkCtx, set)
+		if err != nil {
+			return &PartError{Part: p.name, Variable: p.variable, Set: true, Err: err}
+		}
+		part.Version, part.How = orUnknown(version), "set by "+p.variable
+	case p.start == nil:
+		if slices.Contains(s.config.Require, p.name) {
+			return &PartError{Part: p.name, Variable: p.variable, Err: fmt.Errorf("required, but %s", p.absent)}
+		}
+		part.How = p.absent
+	default:
+		got, err := p.start(ctx)
+		if err != nil {
+			return &PartError{Part: p.name, Variable: p.variable, Err: err}
+		}
+		part.Version, part.How = got.version, got.how
+		values[p.variable] = got.value
+		s.mu.Lock()
+		s.stops = append(s.stops, got.stop)
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts = append(s.parts, part)
+	maps.Copy(s.values, values)
+	return nil
+}
+
+// stop ends every part that was started, all at once: none needs another to end well.
+func (s *stack) stop() {
+	s.mu.Lock()
+	stops := s.stops
+	s.stops = nil
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, stop := range stops {
+		wg.Go(stop)
+	}
+	wg.Wait()
+}
+
+// environ is the environment for a program that uses the stack.
+func (s *stack) environ(more Env) []string {
+	return s.config.Env.With(s.values).With(more).List()
+}
+
+func (s *stack) logf(format string, args ...any) { s.config.logf(format, args...) }
+
+func (c Config) logf(format string, args ...any) {
+	fmt.Fprintf(c.Out, "devstack: "+format+"\n", args...)
+}
+
+func (c Config) toolsDir() string { return filepath.Join(c.Root, devName, toolsName) }
+
+// wantsReal reports whether a part that the app has a stand-in for is to be started.
+func (c Config) wantsReal(name string) bool { return c.Real || slices.Contains(c.Require, name) }
+
+// summary says what the stack consisted of, in one line.
+func (s *stack) summary() string {
+	var had, lacked []string
+	for _, name := range partNames {
+		i := slices.IndexFunc(s.parts, func(p Part) bool { return p.Name == name })
+		if i < 0 {
+			continue
+		}
+		if p := s.parts[i]; p.Version != "" {
+			had = append(had, fmt.Sprintf("%s %s (%s)", p.Name, p.Version, p.How))
+		} else {
+			lacked = append(lacked, fmt.Sprintf("%s (%s)", p.Name, p.How))
+		}
+	}
+	line := "ran against: " + strings.Join(had, " · ")
+	if lacked != nil {
+		line += "; could not have: " + strings.Join(lacked, ", ")
+	}
+	return line
+}
+
+func orUnknown(version string) string {
+	if version == "" {
+		return "of unknown version"
+	}
+	return version
+}

@@ -1,0 +1,87 @@
+package devstack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const secretsName = ".secrets.local.cue"
+
+// secrets are the app's secrets that local development gives a value; "" is off.
+var secrets = []string{
+	"CERBOS_ADDR", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
+	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN",
+	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE",
+}
+
+// Up runs only the stack until ctx ends, for an app that `encore run` starts: it writes the
+// app's secrets and prints, to stdout, the variables that the Encore daemon is started with.
+// More names are secrets that the app has beyond the usual ones.
+func Up(ctx context.Context, config Config, more []string) error {
+	config.Env = config.Env.With(Env{"APP_ENV": config.Env.or("APP_ENV", "dev")})
+	data, err := openDataDir(filepath.Join(config.Root, devName))
+	if err != nil {
+		return err
+	}
+	defer data.close()
+	s, err := start(ctx, config, data)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	env := s.config.Env.With(s.values)
+	if err := writeSecrets(filepath.Join(config.Root, secretsName), env, more); err != nil {
+		return err
+	}
+	lines, err := s.sqldbLines(env["DATABASE_URL"])
+	if err != nil {
+		return err
+	}
+	fmt.Print(lines)
+	s.logf("the stack runs; %s is written; Ctrl-C stops it", secretsName)
+	<-ctx.Done()
+	return nil
+}
+
+// writeSecrets replaces the file in one step, so that a watcher never reads half of it.
+func writeSecrets(path string, env Env, more []string) error {
+	names := slices.Concat(secrets, more)
+	slices.Sort(names)
+	var text strings.Builder
+	text.WriteString("// Written by devstack for `encore run`; \"\" is off.\n")
+	for _, name := range slices.Compact(names) {
+		fmt.Fprintf(&text, "%s: %s\n", name, strconv.Quote(env[name]))
+	}
+	draft := path + ".new"
+	if err := os.WriteFile(draft, []byte(text.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(draft, path)
+}
+
+// sqldbLines tells the Encore daemon which server to make its databases on: as superuser on the
+// stack's own, else as whoever DATABASE_URL signs in.
+func (s *stack) sqldbLines(databaseURL string) (string, error) {
+	host, user, password, database := s.superuser.host, s.superuser.name, s.superuser.password, s.superuser.name
+	if host == "" {
+		c, err := pgx.ParseConfig(databaseURL)
+		if err != nil {
+			return "", err
+		}
+		host, user, password, database = c.Host+":"+strconv.Itoa(int(c.Port)), c.User, c.Password, c.Database
+	}
+	var lines strings.Builder
+	for _, v := range [][2]string{{"HOST", host}, {"DATABASE", database}, {"USER", user}, {"PASSWORD", password}} {
+		fmt.Fprintf(&lines, "export ENCORE_SQLDB_%s=%s\n", v[0], shellQuote(v[1]))
+	}
+	return lines.String(), nil
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
