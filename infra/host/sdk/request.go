@@ -105,7 +105,7 @@ func CurrentRequest() *Request {
 	if s == nil {
 		return &Request{Type: None, Started: started}
 	}
-	r, ok := s.Req.(*Request)
+	r, ok := s.Request().(*Request)
 	if !ok || r == nil {
 		return &Request{Type: None, Started: started, Service: s.Service}
 	}

@@ -7,126 +7,74 @@
 package host
 
 import (
-	"context"
-	"net/http"
-	"reflect"
-
-	"encore.dev/beta/auth"
-	"encore.dev/middleware"
-	"encore.dev/shutdown"
+	"encore.dev/internal/appinfo"
+	"encore.dev/internal/registry"
 )
 
-// App is what encore.app and the build say about the application.
-type App struct {
-	ID       string
-	Revision string // VCS revision of the build, "" if unknown
-	Modified bool   // the build had uncommitted changes
-	CORS     CORS
-}
+// What generated code registers; the types are described where they are defined.
+type (
+	App         = registry.App
+	CORS        = registry.CORS
+	Service     = registry.Service
+	Access      = registry.Access
+	ParamKind   = registry.ParamKind
+	Param       = registry.Param
+	Endpoint    = registry.Endpoint
+	Middleware  = registry.Middleware
+	AuthHandler = registry.AuthHandler
+	Migration   = registry.Migration
+)
 
-// CORS mirrors global_cors of encore.app.
-type CORS struct {
-	AllowHeaders                   []string
-	ExposeHeaders                  []string
-	AllowOriginsWithoutCredentials []string // nil means "*"
-	AllowOriginsWithCredentials    []string
-}
-
-// Service is a package with at least one endpoint, subscription, auth handler or service struct.
-type Service struct {
-	Name     string
-	Package  string                                     // import path
-	Struct   reflect.Type                               // *T of the service struct; nil if there is none
-	Init     func() (any, error)                        // makes the *T; nil if Struct is nil
-	Shutdown func(svc any, p shutdown.Progress) error   // nil if the struct has no Shutdown method
-}
-
-// Access says who may call an endpoint from outside.
-type Access uint8
-
+// Who may call an endpoint from outside.
 const (
-	Private Access = iota // only other services; 404 from outside
-	Auth                  // needs a caller accepted by the auth handler
-	Public                // anyone; the caller is set if credentials were good
+	Private = registry.Private
+	Auth    = registry.Auth
+	Public  = registry.Public
 )
 
-// ParamKind is the type of a path parameter. Call receives each one already parsed to it.
-type ParamKind uint8
-
+// Types of path parameters.
 const (
-	String ParamKind = iota
-	Bool
-	Int
-	Int8
-	Int16
-	Int32
-	Int64
-	Uint
-	Uint8
-	Uint16
-	Uint32
-	Uint64
-	UUID // encore.dev/types/uuid.UUID
+	String = registry.String
+	Bool   = registry.Bool
+	Int    = registry.Int
+	Int8   = registry.Int8
+	Int16  = registry.Int16
+	Int32  = registry.Int32
+	Int64  = registry.Int64
+	Uint   = registry.Uint
+	Uint8  = registry.Uint8
+	Uint16 = registry.Uint16
+	Uint32 = registry.Uint32
+	Uint64 = registry.Uint64
+	UUID   = registry.UUID
 )
 
-// Param is one path parameter, in path order.
-type Param struct {
-	Name string
-	Kind ParamKind
+// RegisterApp says what encore.app and the build say.
+func RegisterApp(a App) {
+	registry.Process().SetApp(a)
+	appinfo.Set(appinfo.Info{ID: a.ID, Revision: a.Revision, Modified: a.Modified})
 }
 
-// Endpoint is one //encore:api declaration.
-type Endpoint struct {
-	Service   string
-	Name      string // Go name of the function or method
-	Doc       string
-	Position  string // file:line, relative to the app root
-	Access    Access
-	Raw       bool
-	Sensitive bool
-	Methods   []string // "*" is every method
-	Path      string   // Encore's syntax: /a/:b/*rest, !fallback
-	Params    []Param
-	Tags      []string
+// RegisterService adds a service.
+func RegisterService(s *Service) { registry.Process().AddService(s) }
 
-	// Request and Response are the struct types (never pointers); nil where there is none.
-	Request  reflect.Type
-	Response reflect.Type
+// RegisterEndpoint adds an endpoint.
+func RegisterEndpoint(e *Endpoint) { registry.Process().AddEndpoint(e) }
 
-	// Call invokes a typed endpoint. path holds one value per Param. req is always a *Request
-	// (generated code dereferences it where the function takes a value); resp is a *Response
-	// (generated code takes the address where the function returns a value) or nil.
-	Call func(ctx context.Context, path []any, req any) (resp any, err error)
+// RegisterMiddleware adds a middleware.
+func RegisterMiddleware(m *Middleware) { registry.Process().AddMiddleware(m) }
 
-	// Handle serves a raw endpoint.
-	Handle func(w http.ResponseWriter, r *http.Request)
+// RegisterAuthHandler sets the auth handler.
+func RegisterAuthHandler(h *AuthHandler) { registry.Process().SetAuthHandler(h) }
+
+// RegisterMigrations gives a database its migrations.
+func RegisterMigrations(db string, m []Migration) { registry.Process().SetMigrations(db, m) }
+
+// RegisterConfig gives a package its configuration as JSON, by environment type
+// (development, test, production).
+func RegisterConfig(pkgPath string, byEnvType map[string]string) {
+	registry.Process().SetConfig(pkgPath, byEnvType)
 }
 
-// Middleware is one //encore:middleware declaration. The generator registers nothing itself about order:
-// Order is dense and already sorted (globals first, then import path, file, position).
-type Middleware struct {
-	Name    string
-	Global  bool
-	Service string   // service it belongs to; "" when Global
-	Tags    []string // nil means target=all
-	Order   int
-	Func    func(req middleware.Request, next middleware.Next) middleware.Response
-}
-
-// AuthHandler is the app's //encore:authhandler.
-type AuthHandler struct {
-	Service string
-	Name    string
-	Params  reflect.Type // struct type; nil for the token form
-	Data    reflect.Type // struct type; nil if the handler returns only a UID
-
-	// Call gets a *Params, or a string in the token form; data is a *Data or nil.
-	Call func(ctx context.Context, params any) (uid auth.UID, data any, err error)
-}
-
-// Migration is one N_name.up.sql file.
-type Migration struct {
-	Number uint64
-	Name   string // file name
-	SQL    string
-}
+// LoadSecrets fills the string fields of the struct that ptr points to from the environment.
+func LoadSecrets(pkg string, ptr any) { registry.Process().LoadSecrets(pkg, ptr) }

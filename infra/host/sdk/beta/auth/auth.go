@@ -12,19 +12,18 @@ type UID string
 
 // UserID gives the caller of the running request. It is false if there is none.
 func UserID() (UID, bool) {
-	s := scope.Current()
-	if s == nil || s.UID == "" {
-		return "", false
-	}
-	return UID(s.UID), true
+	uid := caller().UID
+	return UID(uid), uid != ""
 }
 
 // Data gives what the auth handler said about the caller, or nil.
-func Data() any {
+func Data() any { return caller().Data }
+
+func caller() scope.Caller {
 	if s := scope.Current(); s != nil {
-		return s.AuthData
+		return s.Caller()
 	}
-	return nil
+	return scope.Caller{}
 }
 
 // WithContext sets who API calls made with the returned context are made for. It does not change

@@ -10,6 +10,7 @@ package scope
 import (
 	"context"
 	"runtime/pprof"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -18,8 +19,9 @@ const labelKey = "encore.dev/endpoint"
 // tagSize bounds how much of the endpoint's name a profile shows.
 const tagSize = 47
 
-// Scope is one unit of work. It is written before [Run] and only read afterwards, apart from
-// the caller, which et.OverrideAuthInfo may replace in tests.
+// Scope is one unit of work. Its exported fields are written before [Run] and only read
+// afterwards; what is learnt later is set with [Scope.SetCaller] and [Scope.SetRequest], which
+// goroutines that already run may watch.
 type Scope struct {
 	// tag and its length stay the first fields: the label's value points here.
 	tag    [tagSize]byte
@@ -33,7 +35,32 @@ type Scope struct {
 	RequestID string
 	TraceID   string
 	SpanID    string
+
+	caller  atomic.Pointer[Caller]
+	request atomic.Pointer[any]
 }
+
+// Caller gives who the work is done for.
+func (s *Scope) Caller() Caller {
+	if c := s.caller.Load(); c != nil {
+		return *c
+	}
+	return Caller{UID: s.UID, Data: s.AuthData}
+}
+
+// SetCaller replaces UID and AuthData.
+func (s *Scope) SetCaller(c *Caller) { s.caller.Store(c) }
+
+// Request gives the *encore.Request, or nil.
+func (s *Scope) Request() any {
+	if r := s.request.Load(); r != nil {
+		return *r
+	}
+	return s.Req
+}
+
+// SetRequest replaces Req.
+func (s *Scope) SetRequest(r *any) { s.request.Store(r) }
 
 // Run calls fn with s on the context and on the goroutine.
 func Run(ctx context.Context, s *Scope, fn func(ctx context.Context)) {

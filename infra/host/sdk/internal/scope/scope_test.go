@@ -102,6 +102,20 @@ func TestProfileShowsTheEndpoint(t *testing.T) {
 	}
 }
 
+func TestLateCallerAndRequest(t *testing.T) {
+	t.Parallel()
+	s := &Scope{UID: "early", Req: 1}
+	if s.Caller().UID != "early" || s.Request() != 1 {
+		t.Fatal("the first values are not seen")
+	}
+	var later any = 2
+	s.SetCaller(&Caller{UID: "late"})
+	s.SetRequest(&later)
+	if s.Caller().UID != "late" || s.Request() != 2 {
+		t.Fatal("the later values are not seen")
+	}
+}
+
 func TestCallerOverride(t *testing.T) {
 	t.Parallel()
 	ctx := WithCaller(t.Context(), Caller{UID: "u"})

@@ -1,0 +1,80 @@
+package registry
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// missingSecret is a secret that the environment does not give.
+type missingSecret struct{ pkg, field, why string }
+
+// LoadSecrets fills the string fields of the struct that ptr points to. A field is taken from the
+// environment variable of its name, or from the file that NAME_FILE names; a field in mixed case
+// also answers to its UPPER_SNAKE name. What is missing stays empty and is remembered.
+func (r *Registry) LoadSecrets(pkg string, ptr any) {
+	v := reflect.ValueOf(ptr).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		value, why := lookupSecret(name)
+		if why != "" {
+			r.mu.Lock()
+			r.secrets = append(r.secrets, missingSecret{pkg, name, why})
+			r.mu.Unlock()
+			continue
+		}
+		v.Field(i).SetString(value)
+	}
+}
+
+// lookupSecret gives the value, or why there is none.
+func lookupSecret(field string) (value, why string) {
+	names := []string{field}
+	if snake := upperSnake(field); snake != field {
+		names = append(names, snake)
+	}
+	for _, name := range names {
+		if v, ok := os.LookupEnv(name); ok {
+			return v, ""
+		}
+		path, ok := os.LookupEnv(name + "_FILE")
+		if !ok {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", name + "_FILE names a file that cannot be read"
+		}
+		return strings.TrimRight(string(data), "\r\n"), ""
+	}
+	return "", "not set"
+}
+
+// MissingSecrets lists the secrets that the environment does not give, one line each.
+func (r *Registry) MissingSecrets() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var lines []string
+	for _, s := range r.secrets {
+		lines = append(lines, fmt.Sprintf("%s (used by %s): %s", upperSnake(s.field), s.pkg, s.why))
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// upperSnake turns StripeKey and HTTPKey2 into STRIPE_KEY and HTTP_KEY2.
+func upperSnake(name string) string {
+	rs := []rune(name)
+	var b strings.Builder
+	for i, r := range rs {
+		if i > 0 && unicode.IsUpper(r) && rs[i-1] != '_' &&
+			(!unicode.IsUpper(rs[i-1]) || (i+1 < len(rs) && unicode.IsLower(rs[i+1]))) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToUpper(r))
+	}
+	return b.String()
+}
