@@ -1,0 +1,95 @@
+// Package policies is the bundle that the policy decision point serves, and what
+// the application knows about it: the names, the vocabulary and the digest.
+//
+// One YAML file is one policy. A resource policy lists what holds for everyone
+// first, as denials for every role with a constant reason, and who may after it;
+// nothing that is not allowed there is. The questions that guardrails ask are in
+// variables.yaml, what a role includes in org_roles.yaml and its neighbours, the
+// attributes that they rely on in _schemas. The tests are in tests, one suite a
+// policy: whatever a suite does not list is expected to be denied.
+//
+// The bundle needs a decision point with engine.strictEvaluation on and
+// schema.enforcement at reject; canary.yaml is how the application finds out.
+package policies
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// Version is the version that every resource policy carries.
+const Version = "default"
+
+// FS is the bundle without its tests.
+//
+//go:embed *.yaml _schemas/*.json
+var FS embed.FS
+
+// Digest is the SHA-256 of the bundle in hex. It names the policies in decisions
+// and in cache keys.
+var Digest = sync.OnceValue(func() string {
+	h := sha256.New()
+	err := fs.WalkDir(FS, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := FS.ReadFile(name)
+		// Lengths first, so that no two bundles read the same.
+		h.Write([]byte(strconv.Itoa(len(name)) + " " + strconv.Itoa(len(content)) + " " + name))
+		h.Write(content)
+		return err
+	})
+	if err != nil {
+		panic(err) // embedded files are read without error or the build is broken
+	}
+	return hex.EncodeToString(h.Sum(nil))
+})
+
+// crud are the actions that any kind of resource can be asked about.
+var crud = []string{"create", "read", "list", "update", "delete"}
+
+// special are the kinds, and the actions that only they have.
+var special = map[string][]string{
+	"org":            {"org:suspend", "org:reactivate", "org:export"},
+	"team":           nil,
+	"membership":     {"membership:change_roles"},
+	"invitation":     {"invitation:accept"},
+	"setting":        nil,
+	"license":        {"license:checkout"},
+	"audit_log":      {"audit_log:export"},
+	"audit_sink":     nil,
+	"user":           {"user:disable", "user:enable", "user:revoke_sessions", "user:erase"},
+	"impersonation":  nil,
+	"api_key":        nil,
+	"platform":       nil,
+	"queue":          {"queue:requeue", "queue:purge"},
+	"policy":         {"policy:invalidate"},
+	"project":        nil,
+	"doc":            nil,
+	"patient_record": nil,
+}
+
+// Names are the kinds of resource that have a policy, sorted.
+func Names() []string {
+	out := make([]string, 0, len(special))
+	for kind := range special {
+		out = append(out, kind)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Actions are the actions that a kind can be asked about; nil for an unknown
+// kind.
+func Actions(kind string) []string {
+	own, ok := special[kind]
+	if !ok {
+		return nil
+	}
+	return slices.Concat(crud, own)
+}
