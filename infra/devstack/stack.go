@@ -92,10 +92,12 @@ func start(ctx context.Context, config Config, data *dataDir) (*stack, error) {
 			continue
 		}
 		if err := p.reserve(); err != nil {
+			s.stop()
 			return nil, &PartError{Part: p.name, Variable: p.variable, Err: err}
 		}
 	}
 	if err := s.ports.save(); err != nil {
+		s.stop()
 		return nil, err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)

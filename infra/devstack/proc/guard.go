@@ -10,10 +10,10 @@ import (
 // guardScript waits for one line, which means that all is well. End of file means that the
 // parent died without saying so: the group $1 gets signal $2, and SIGKILL five seconds later.
 const guardScript = `read -r line && exit 0
-kill -"$2" -- -"$1" 2>/dev/null
+kill -"$2" -"$1" 2>/dev/null
 i=0
-while [ $i -lt 50 ] && kill -0 -- -"$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
-kill -9 -- -"$1" 2>/dev/null
+while [ $i -lt 50 ] && kill -0 -"$1" 2>/dev/null; do sleep 0.1; i=$((i+1)); done
+kill -9 -"$1" 2>/dev/null
 exit 0`
 
 // guard ends a process group when this process dies.
