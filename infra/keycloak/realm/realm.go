@@ -115,7 +115,12 @@ func Load(env func(string) string, files ...string) (*Realm, error) {
 	if err != nil {
 		return nil, fmt.Errorf("realm: %w", err)
 	}
-	var r Realm
+	r := Realm{ // Keycloak's own defaults for what a file leaves out
+		AccessTokenLifespan: 300, AccessCodeLifespan: 60, LoginLifespan: 1800,
+		SessionIdleTimeout: 1800, SessionMaxLifespan: 36000, LoginWithEmailAllowed: true,
+		FailureFactor: 30, WaitIncrement: 60, MaxFailureWait: 900, FailureReset: 43200,
+		OTPPeriod: 30, OTPDigits: 6, OTPLookAhead: 1,
+	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, fmt.Errorf("realm: %w", err)
 	}
