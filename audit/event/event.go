@@ -1,0 +1,89 @@
+// Package event is what every service says to the audit log: who did what to which resource, and
+// what came of it.
+//
+// An event is recorded in the transaction of the change that it tells of, so neither exists without
+// the other. It reaches the log through the outbox, at least once, and is recognised there by its id.
+package event
+
+import (
+	"context"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/outbox"
+	"encore.app/infra/platform/request"
+	"encore.app/infra/platform/rowid"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Topic is the topic that events travel on.
+const Topic = "audit-events"
+
+// Outcome is what came of the action.
+type Outcome string
+
+// The outcomes. Succeeded and Failed tell of changes, Allowed and Denied of decisions.
+const (
+	Allowed   Outcome = "allowed"
+	Denied    Outcome = "denied"
+	Succeeded Outcome = "succeeded"
+	Failed    Outcome = "failed"
+)
+
+// Event is one entry of the audit log. OrgID is [uuid.Nil] in the platform's own log.
+type Event struct {
+	ID            uuid.UUID      `json:"id"`
+	OrgID         uuid.UUID      `json:"org_id"`
+	OccurredAt    time.Time      `json:"occurred_at"`
+	Actor         Actor          `json:"actor"`
+	Action        string         `json:"action"`
+	Resource      Resource       `json:"resource"`
+	Outcome       Outcome        `json:"outcome"`
+	RequestID     string         `json:"request_id"`
+	DecisionID    string         `json:"decision_id"`
+	PolicyVersion string         `json:"policy_version"`
+	IP            string         `json:"ip"`
+	Changes       map[string]any `json:"changes"`
+}
+
+// Actor is who acted. ImpersonatorID is who acted in their name, or "".
+type Actor struct {
+	ID             string `json:"id"`
+	Type           string `json:"type"`
+	ImpersonatorID string `json:"impersonator_id,omitempty"`
+}
+
+// Resource is what was acted on.
+type Resource struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// New is an event of the request that ctx serves, by its principal; d is the decision that let the
+// action pass or stopped it.
+func New(ctx context.Context, org uuid.UUID, action string, resource Resource, outcome Outcome, d authz.Decision) Event {
+	e := Event{
+		ID:            rowid.New(),
+		OrgID:         org,
+		OccurredAt:    time.Now().UTC(),
+		Action:        action,
+		Resource:      resource,
+		Outcome:       outcome,
+		DecisionID:    d.ID,
+		PolicyVersion: d.PolicyVersion,
+		Changes:       map[string]any{},
+	}
+	info := request.From(ctx)
+	e.RequestID, e.IP = info.ID, info.IP
+	if p := principal.FromContext(ctx); p != nil {
+		e.Actor = Actor{ID: p.ID(), Type: p.ActorType(), ImpersonatorID: p.Caller.ImpersonatorID}
+	}
+	return e
+}
+
+// Record puts e into the log when tx commits.
+func (e Event) Record(ctx context.Context, tx pgx.Tx) error {
+	return outbox.Add(ctx, tx, Topic, e.ID, e)
+}

@@ -1,0 +1,23 @@
+package audit
+
+import (
+	"context"
+
+	"encore.app/audit/event"
+	"encore.dev/pubsub"
+)
+
+// Events carries audit events from the outbox to the log.
+var Events = pubsub.NewTopic[*event.Event]("audit-events", pubsub.TopicConfig{
+	DeliveryGuarantee: pubsub.AtLeastOnce,
+})
+
+var _ = pubsub.NewSubscription(Events, "audit-log", pubsub.SubscriptionConfig[*event.Event]{
+	Handler:        pubsub.MethodHandler((*Service).keep),
+	MaxConcurrency: 8,
+})
+
+// keep writes one event. It may come more than once; the log has it once.
+func (s *Service) keep(ctx context.Context, e *event.Event) error {
+	return s.store.append(ctx, e)
+}

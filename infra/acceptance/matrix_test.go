@@ -1,0 +1,138 @@
+//go:build acceptance
+
+package acceptance
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// matrix is matrix.yaml.
+type matrix struct {
+	Callers map[string]struct {
+		User, Client string
+		MFA          bool
+	}
+	Operations []struct {
+		Operation string // method and path, as the OpenAPI document has them
+		Open      bool   // anyone may call it, no decision is made
+		Cases     []struct {
+			Path   string // the path with its parameters filled in
+			Body   string
+			Expect map[string]string // caller → status, or status and reason; "*" is every other one
+		}
+	}
+}
+
+func load(t *testing.T) matrix {
+	t.Helper()
+	text, err := os.ReadFile("matrix.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m matrix
+	dec := yaml.NewDecoder(strings.NewReader(string(text)))
+	dec.KnownFields(true)
+	if err := dec.Decode(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestEveryOperationIsInTheMatrix(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(must("OPENAPI"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var built, listed []string
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			built = append(built, strings.ToUpper(method)+" "+path)
+		}
+	}
+	for _, op := range load(t).Operations {
+		listed = append(listed, op.Operation)
+	}
+	slices.Sort(built)
+	slices.Sort(listed)
+	for _, op := range built {
+		if !slices.Contains(listed, op) {
+			t.Errorf("%s is served and not in matrix.yaml: say who may use it", op)
+		}
+	}
+	for _, op := range listed {
+		if !slices.Contains(built, op) {
+			t.Errorf("%s is in matrix.yaml and not served", op)
+		}
+	}
+}
+
+func TestTheMatrixHolds(t *testing.T) {
+	t.Parallel()
+	m := load(t)
+	names := slices.Sorted(maps.Keys(m.Callers))
+	for _, op := range m.Operations {
+		method, _, _ := strings.Cut(op.Operation, " ")
+		if len(op.Cases) == 0 {
+			t.Errorf("%s has no case", op.Operation)
+		}
+		for _, c := range op.Cases {
+			for _, name := range append(names, "anonymous") {
+				expect, ok := c.Expect[name]
+				if !ok {
+					expect, ok = c.Expect["*"]
+				}
+				if !ok {
+					t.Errorf("%s %s does not say what %s gets", method, c.Path, name)
+					continue
+				}
+				t.Run(method+c.Path+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					bearer := ""
+					if name != "anonymous" {
+						who := m.Callers[name]
+						bearer = caller{user: who.User, client: who.Client, mfa: who.MFA}.token(t)
+					}
+					check(t, call(t, bearer, method, c.Path, body(c.Body)), expect)
+				})
+			}
+		}
+	}
+}
+
+// body fills in a name of its own for every call.
+func body(template string) any {
+	if template == "" {
+		return nil
+	}
+	return strings.ReplaceAll(template, "$unique", unique("matrix"))
+}
+
+func check(t *testing.T, r reply, expect string) {
+	t.Helper()
+	status, reason, _ := strings.Cut(expect, " ")
+	if strconv.Itoa(r.status) != status {
+		t.Fatalf("got %d, want %s: %s", r.status, expect, r.body)
+	}
+	if reason == "" {
+		return
+	}
+	var f failure
+	if err := json.Unmarshal(r.body, &f); err != nil || f.Details.Reason != reason {
+		t.Errorf("want reason %s: %s", reason, r.body)
+	}
+}

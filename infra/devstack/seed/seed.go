@@ -1,0 +1,122 @@
+// Package seed puts the demo tenants into a migrated database: the people, organisations, teams and
+// licences that the documentation and the acceptance suite speak of, with fixed ids. It may run any
+// number of times.
+package seed
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// People are keyed by issuer and subject; subjects are the user ids of the demo realm, and the app's
+// own ids are the same, so that a person can be recognised in both.
+type realm struct {
+	Users []struct {
+		ID        string `json:"id"`
+		Username  string `json:"username"`
+		Email     string `json:"email"`
+		FirstName string `json:"firstName"`
+		LastName  string `json:"lastName"`
+	} `json:"users"`
+}
+
+const (
+	acme       = "00000000-0000-7000-8000-0000000000ac"
+	globex     = "00000000-0000-7000-8000-000000000906"
+	cardiology = "00000000-0000-7000-8000-0000000ca4d1"
+)
+
+type statement struct {
+	sql  string
+	args []any
+}
+
+// Config says what to seed into.
+type Config struct {
+	DatabaseURL string
+	Issuer      string
+	DemoRealm   string // path of the demo realm file
+}
+
+// Run seeds in one transaction.
+func Run(ctx context.Context, cfg Config) error {
+	text, err := os.ReadFile(cfg.DemoRealm)
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	var r realm
+	if err := json.Unmarshal(text, &r); err != nil {
+		return fmt.Errorf("seed: %s: %w", cfg.DemoRealm, err)
+	}
+	conn, err := pgx.Connect(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return fmt.Errorf("seed: connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, s := range statements(r, cfg.Issuer) {
+			if _, err := tx.Exec(ctx, s.sql, s.args...); err != nil {
+				return fmt.Errorf("seed: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func statements(r realm, issuer string) []statement {
+	people := map[string]string{}
+	out := []statement{{sql: "select set_config('app.platform', 'on', true)"}}
+	for _, u := range r.Users {
+		people[u.Username] = u.ID
+		out = append(out, statement{`
+insert into identity.users (id, issuer, subject, email, email_verified, username, name)
+values ($1, $2, $3, $4, true, $5, $6)
+on conflict on constraint users_issuer_subject do nothing`,
+			[]any{u.ID, issuer, u.ID, u.Email, u.Username, u.FirstName + " " + u.LastName}})
+	}
+	member := func(org, who string, roles ...string) statement {
+		return statement{`insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, $3) on conflict do nothing`,
+			[]any{org, people[who], roles}}
+	}
+	return append(out,
+		org(acme, "acme", "Acme", "enterprise"),
+		org(globex, "globex", "Globex", "free"),
+		in(acme),
+		license(acme, "enterprise", 100),
+		member(acme, "ada@acme.test", "owner"),
+		member(acme, "alan@acme.test", "admin"),
+		member(acme, "grace@acme.test", "member"),
+		member(acme, "bob@acme.test", "member"),
+		statement{`insert into orgs.teams (org_id, id, name) values ($1, $2, 'cardiology') on conflict do nothing`, []any{acme, cardiology}},
+		teamMember(people["grace@acme.test"], "lead"),
+		teamMember(people["bob@acme.test"], "member"),
+		in(globex),
+		license(globex, "free", 5),
+		member(globex, "eve@globex.test", "owner"),
+		member(globex, "bob@acme.test", "guest"),
+	)
+}
+
+// in sets the organisation that row-level security lets the following statements write to.
+func in(org string) statement {
+	return statement{"select set_config('app.org_id', $1, true)", []any{org}}
+}
+
+func org(id, slug, name, tier string) statement {
+	return statement{`insert into orgs.orgs (id, slug, name, license_tier) values ($1, $2, $3, $4) on conflict do nothing`,
+		[]any{id, slug, name, tier}}
+}
+
+func license(org, tier string, seats int) statement {
+	return statement{`insert into licensing.licenses (org_id, tier, seats, source) values ($1, $2, $3, 'manual') on conflict do nothing`,
+		[]any{org, tier, seats}}
+}
+
+func teamMember(user, role string) statement {
+	return statement{`insert into orgs.team_memberships (org_id, team_id, user_id, team_roles) values ($1, $2, $3, $4) on conflict do nothing`,
+		[]any{acme, cardiology, user, []string{role}}}
+}

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"encore.app/audit"
+	"encore.app/audit/event"
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/fault"
+	"encore.app/orgs"
+	encore "encore.dev"
+	"encore.dev/beta/auth"
+	"encore.dev/beta/errs"
+	"encore.dev/rlog"
+	"encore.dev/types/uuid"
+)
+
+// namespaces are the parts of the API that only one audience reaches.
+var namespaces = map[string]string{
+	"/api/v1/admin/": principal.AudienceAdmin,
+	"/api/v1/org/":   principal.AudienceOrg,
+	"/api/v1/app/":   principal.AudienceApp,
+}
+
+// paramOrg is the path parameter that names the organisation acted in.
+const paramOrg = "org_id"
+
+// admit is the request's principal; nil for a request without a caller.
+func admit(ctx context.Context, data *encore.Request) (*principal.Principal, error) {
+	caller, _ := auth.Data().(*principal.Caller)
+	if caller == nil {
+		return nil, nil
+	}
+	for prefix, audience := range namespaces {
+		if strings.HasPrefix(data.Path, prefix) && caller.Audience != audience {
+			p := principal.New(caller, nil)
+			refuse(ctx, p, data, uuid.Nil, fault.WrongAudience)
+			return nil, fault.Denied(fault.WrongAudience, "")
+		}
+	}
+	org := data.PathParams.Get(paramOrg)
+	if org == "" || caller.Audience == principal.AudienceAdmin {
+		return principal.New(caller, nil), nil
+	}
+	return admitTo(ctx, data, caller, org)
+}
+
+// admitTo admits a caller to an organisation they belong to. Every other one looks as if it did not
+// exist, except to a member whose token leaves it out.
+func admitTo(ctx context.Context, data *encore.Request, caller *principal.Caller, org string) (*principal.Principal, error) {
+	orgID, err := uuid.FromString(org)
+	if err != nil {
+		return nil, fault.NotFound("organisation")
+	}
+	user, err := uuid.FromString(caller.UserID)
+	if err != nil {
+		return nil, fault.Internal(err)
+	}
+	tenant, err := orgs.Resolve(ctx, user, orgID)
+	if err != nil {
+		return nil, fault.Unavailable("postgres", err)
+	}
+	switch {
+	case tenant == nil:
+		refuse(ctx, principal.New(caller, nil), data, orgID, fault.NotFoundReason)
+		return nil, fault.NotFound("organisation")
+	case caller.Narrowed(tenant.OrgID, tenant.Slug):
+		refuse(ctx, principal.New(caller, nil), data, orgID, fault.NotAMember)
+		return nil, fault.Denied(fault.NotAMember, "")
+	}
+	return principal.New(caller, tenant), nil
+}
+
+// refuse records, in the platform's own log, a caller who was turned away at the door: they have no
+// part in the organisation, so its log is not theirs to write to.
+func refuse(ctx context.Context, p *principal.Principal, data *encore.Request, org uuid.UUID, reason fault.Reason) {
+	resource := event.Resource{Kind: "route", ID: data.Service + "." + data.Endpoint}
+	e := event.New(principal.NewContext(ctx, p), uuid.Nil, "call", resource, event.Denied, authz.Decision{})
+	e.Changes = map[string]any{"reason": reason}
+	if org != uuid.Nil {
+		e.Changes["org_id"] = org
+	}
+	exchangeOf(ctx).principal = p
+	record(ctx, e)
+}
+
+// recordDenial records a decision against the caller, once a request.
+func recordDenial(ctx context.Context, x *exchange, denied authz.Made) {
+	if x.principal == nil {
+		return
+	}
+	org, err := uuid.FromString(x.principal.OrgID())
+	if err != nil {
+		org = uuid.Nil
+	}
+	resource := event.Resource{Kind: denied.Kind, ID: denied.ID}
+	e := event.New(principal.NewContext(ctx, x.principal), org, denied.Action, resource, event.Denied, denied.Decision)
+	e.Changes = map[string]any{"reasons": denied.Reasons}
+	record(ctx, e)
+}
+
+// record keeps a denial. It stays a denial when the log cannot be reached: the line says so.
+func record(ctx context.Context, e event.Event) {
+	if err := audit.Record(context.WithoutCancel(ctx), e); err != nil {
+		rlog.Error("denial not recorded", "err", err, "action", e.Action, "request_id", e.RequestID)
+	}
+}
+
+var errUndecided = errors.New("gateway: answer without an authorization decision")
+
+// undecided stops an answer that nothing decided on: a fault of the endpoint, loud in development
+// and a plain denial in production.
+func undecided(data *encore.Request) *errs.Error {
+	err := fmt.Errorf("%w: %s.%s", errUndecided, data.Service, data.Endpoint)
+	if encore.Meta().Environment.Type == encore.EnvProduction {
+		rlog.Error("endpoint made no authorization decision", "err", err)
+		return fault.Denied(fault.PolicyDenied, "")
+	}
+	return fault.Internal(err)
+}

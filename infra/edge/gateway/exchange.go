@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/request"
+	encore "encore.dev"
+	"encore.dev/middleware"
+	"encore.dev/rlog"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+var durations = promauto.NewHistogramVec(prometheus.HistogramOpts{
+	Name:    "tenantry_request_duration_seconds",
+	Help:    "Time to answer, by route and status.",
+	Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+}, []string{"route", "status"})
+
+// exchange is what the layers of the gateway learn about one request.
+type exchange struct {
+	info      request.Info
+	traceID   string
+	trail     *authz.Trail
+	principal *principal.Principal
+	cause     error
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, ok := ctx.Value(exchangeKey{}).(*exchange)
+	if !ok { // a layer without Observe in front of it: nothing will be logged, everything still holds
+		x = new(exchange)
+		_, x.trail = authz.WithTrail(ctx)
+	}
+	return x
+}
+
+func newExchange(data *encore.Request) *exchange {
+	x := &exchange{info: request.Info{
+		ID:    data.Headers.Get("X-Request-ID"),
+		IP:    clientIP(data.Headers),
+		Route: data.Service + "." + data.Endpoint,
+	}}
+	if data.Trace != nil {
+		x.traceID = data.Trace.TraceID
+		if x.info.ID == "" {
+			x.info.ID = x.traceID
+		}
+	}
+	return x
+}
+
+// clientIP is the last hop that was added to X-Forwarded-For: the nearest listener adds its peer
+// there, so everything before it is the client's own word.
+func clientIP(h http.Header) string {
+	hops := h.Values("X-Forwarded-For")
+	if len(hops) == 0 {
+		return ""
+	}
+	last := hops[len(hops)-1]
+	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+}
+
+// finish writes the request's one log line and its measurement.
+func (x *exchange) finish(resp middleware.Response, took time.Duration) {
+	status := statusOf(resp)
+	durations.WithLabelValues(x.info.Route, strconv.Itoa(status)).Observe(took.Seconds())
+
+	fields := []any{
+		"request_id", x.info.ID, "trace_id", x.traceID, "route", x.info.Route,
+		"status", status, "duration_ms", float64(took.Microseconds()) / 1000, "outcome", outcome(status),
+	}
+	if p := x.principal; p != nil {
+		fields = append(fields, "actor", p.ID(), "org_id", p.OrgID(), "audience", p.Caller.Audience)
+	}
+	if made, ok := x.trail.Last(); ok {
+		fields = append(fields, "decision_id", made.ID, "policy_version", made.PolicyVersion)
+	}
+	if x.cause != nil {
+		rlog.Error("request", append(fields, "err", x.cause.Error())...)
+		return
+	}
+	rlog.Info("request", fields...)
+}
+
+// causeOf is what must be logged and not sent.
+func causeOf(err error) error {
+	if cause := fault.Cause(err); cause != nil {
+		return cause
+	}
+	if fault.As(err) == nil {
+		return err
+	}
+	return nil
+}
+
+func outcome(status int) string {
+	switch {
+	case status < 400:
+		return "succeeded"
+	case status == http.StatusForbidden, status == http.StatusUnauthorized:
+		return "denied"
+	}
+	return "failed"
+}
+
+// statusOf is the status that the response leaves with.
+func statusOf(resp middleware.Response) int {
+	if resp.HTTPStatus != 0 {
+		return resp.HTTPStatus
+	}
+	if e := fault.As(resp.Err); e != nil {
+		return e.Code.HTTPStatus()
+	}
+	if resp.Err != nil {
+		return http.StatusInternalServerError
+	}
+	if v := reflect.Indirect(reflect.ValueOf(resp.Payload)); v.Kind() == reflect.Struct {
+		if f := v.FieldByName("HTTPStatus"); f.IsValid() && f.Kind() == reflect.Int && f.Int() != 0 {
+			return int(f.Int())
+		}
+	}
+	return http.StatusOK
+}

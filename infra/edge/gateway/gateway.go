@@ -1,0 +1,118 @@
+// Package gateway stands in front of every endpoint of every service, in the order of this file:
+//
+//	Observe  names the request, logs it, measures it, and makes every error fit to leave
+//	Harden   adds the headers that tell browsers and caches to keep their hands off
+//	Admit    turns caller and path into a principal: right audience, member of the organisation
+//	Guard    lets no answer out for which no authorization decision was made
+//
+// Everything past Admit finds its principal in the context and nowhere else.
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/request"
+	encore "encore.dev"
+	"encore.dev/middleware"
+)
+
+// Observe names the request, logs it, measures it, and makes every error fit to leave.
+//
+//encore:middleware global target=all
+func Observe(req middleware.Request, next middleware.Next) middleware.Response {
+	start := time.Now()
+	x := newExchange(req.Data())
+	ctx := request.NewContext(context.WithValue(req.Context(), exchangeKey{}, x), x.info)
+	ctx, x.trail = authz.WithTrail(ctx)
+	resp := next(req.WithContext(ctx))
+	if resp.Err != nil {
+		x.cause = causeOf(resp.Err)
+		resp.Err = fault.Finish(resp.Err, x.info.ID)
+	}
+	x.finish(resp, time.Since(start))
+	return resp
+}
+
+// hsts is sent in production only: a browser remembers it for the host name, whatever the port.
+const hsts = "max-age=63072000; includeSubDomains"
+
+// Harden adds the headers that tell browsers and caches to keep their hands off.
+//
+//encore:middleware global target=all
+func Harden(req middleware.Request, next middleware.Next) middleware.Response {
+	raw := req.Data().API != nil && req.Data().API.Raw
+	resp := next(req)
+	if raw { // a raw endpoint has written its own headers by now
+		return resp
+	}
+	h := resp.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	if encore.Meta().Environment.Type == encore.EnvProduction {
+		h.Set("Strict-Transport-Security", hsts)
+	}
+	return resp
+}
+
+// Admit turns caller and path into a principal: right audience, member of the organisation.
+//
+//encore:middleware global target=all
+func Admit(req middleware.Request, next middleware.Next) middleware.Response {
+	ctx := req.Context()
+	if principal.FromContext(ctx) != nil { // a call from another endpoint: already admitted
+		return next(req)
+	}
+	p, err := admit(ctx, req.Data())
+	if err != nil {
+		return middleware.Response{Err: err}
+	}
+	if p == nil { // nobody: only open endpoints get here
+		return next(req)
+	}
+	exchangeOf(ctx).principal = p
+	return next(req.WithContext(principal.NewContext(ctx, p)))
+}
+
+// tagOpen marks the endpoints that anyone may call and that need no decision.
+const tagOpen = "open"
+
+// Guard lets no answer out for which no authorization decision was made.
+//
+//encore:middleware global target=all
+func Guard(req middleware.Request, next middleware.Next) middleware.Response {
+	resp := next(req)
+	if api := req.Data().API; api != nil && api.Tags.Has(tagOpen) {
+		return resp
+	}
+	x := exchangeOf(req.Context())
+	if denied, ok := x.trail.Denied(); ok {
+		recordDenial(req.Context(), x, denied)
+		return resp
+	}
+	if _, decided := x.trail.Last(); decided || harmless(resp.Err) {
+		return resp
+	}
+	return middleware.Response{Err: undecided(req.Data())}
+}
+
+// harmless are the errors that tell nothing about any resource, and so may leave undecided.
+func harmless(err error) bool {
+	if err == nil {
+		return false
+	}
+	e := fault.As(err)
+	if e == nil { // becomes internal: no text of it leaves
+		return true
+	}
+	switch e.Code.HTTPStatus() {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"encore.dev/rlog"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	partReady       = "ready"
+	partUnavailable = "unavailable"
+)
+
+// part is something that the app depends on. Without a ping it is embedded: it lives and dies with
+// the process.
+type part struct {
+	name     string
+	required bool
+	ping     func(context.Context) error
+	detail   string
+}
+
+func checkAll(ctx context.Context, parts []part) map[string]Part {
+	out := make(map[string]Part, len(parts))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, p := range parts {
+		wg.Go(func() {
+			state := p.check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			out[p.name] = state
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func (p part) check(ctx context.Context) Part {
+	state := Part{Status: partReady, Required: p.required, Detail: p.detail}
+	if p.ping == nil {
+		return state
+	}
+	start := time.Now()
+	err := p.ping(ctx)
+	state.LatencyMS = float64(time.Since(start).Microseconds()) / 1000
+	if err != nil {
+		rlog.Warn("part is away", "part", p.name, "err", err)
+		state.Status, state.Detail = partUnavailable, "does not answer"
+	}
+	return state
+}
+
+const embedded = "embedded in this process"
+
+func redisPart(url string) (part, error) {
+	if url == "" {
+		return part{name: "redis", detail: embedded}, nil
+	}
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return part{}, errors.New("ops: REDIS_URL is not a Redis URL")
+	}
+	client := redis.NewClient(opts)
+	return part{name: "redis", ping: func(ctx context.Context) error { return client.Ping(ctx).Err() }}, nil
+}
+
+func rabbitPart(url string) part {
+	if url == "" {
+		return part{name: "rabbitmq", detail: embedded}
+	}
+	r := &rabbit{url: url}
+	return part{name: "rabbitmq", ping: r.ping}
+}
+
+// rabbit keeps a connection of its own, so that asking costs nothing while the broker is there.
+type rabbit struct {
+	url  string
+	mu   sync.Mutex
+	conn *amqp.Connection
+}
+
+func (r *rabbit) ping(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn != nil && !r.conn.IsClosed() {
+		return nil
+	}
+	conn, err := amqp.DialConfig(r.url, amqp.Config{
+		Heartbeat: 5 * time.Second,
+		Dial: func(network, addr string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: readyWithin}).DialContext(ctx, network, addr)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	r.conn = conn
+	return nil
+}

@@ -1,0 +1,122 @@
+// Package ops is the operators' window: is it alive, is it ready, what does it measure.
+package ops
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+	"time"
+
+	encore "encore.dev"
+	"encore.dev/storage/sqldb"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"encore.app/authz"
+	"encore.app/identity"
+)
+
+var database = sqldb.Named("tenantry")
+
+var secrets struct {
+	REDIS_URL    string
+	RABBITMQ_URL string
+	// OPS_TOKEN guards /metrics outside development.
+	OPS_TOKEN string
+}
+
+// Service reports on the parts.
+//
+//encore:service
+type Service struct {
+	parts []part
+}
+
+func initService() (*Service, error) {
+	pool := sqldb.Driver[*pgxpool.Pool](database)
+	redis, err := redisPart(secrets.REDIS_URL)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{parts: []part{
+		{name: "postgres", required: true, ping: pool.Ping},
+		redis,
+		rabbitPart(secrets.RABBITMQ_URL),
+		{name: "cerbos", required: true, ping: authz.Healthy},
+		{name: "oidc", ping: identity.Healthy},
+	}}, nil
+}
+
+// HealthResponse says that the process is alive.
+type HealthResponse struct {
+	Status string `json:"status"`
+}
+
+// Healthz answers as long as the process can. It asks no other part.
+//
+//encore:api public method=GET path=/healthz tag:open
+func (s *Service) Healthz(context.Context) (*HealthResponse, error) {
+	return &HealthResponse{Status: "ok"}, nil
+}
+
+// ReadyResponse says which parts work.
+type ReadyResponse struct {
+	Status     string          `json:"status"` // ready, degraded, unavailable
+	Parts      map[string]Part `json:"parts"`
+	HTTPStatus int             `json:"-" encore:"httpstatus"`
+}
+
+// Part is the state of one part.
+type Part struct {
+	Status    string  `json:"status"` // ready, unavailable
+	Required  bool    `json:"required"`
+	LatencyMS float64 `json:"latency_ms"`
+	Detail    string  `json:"detail,omitempty"`
+}
+
+// readyWithin bounds the slowest part's answer.
+const readyWithin = 2 * time.Second
+
+// Readyz asks every part. It is 503 when one is away that no request can do without; with another
+// one away the app is degraded and answers.
+//
+//encore:api public method=GET path=/readyz tag:open
+func (s *Service) Readyz(ctx context.Context) (*ReadyResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	parts := checkAll(ctx, s.parts)
+	out := &ReadyResponse{Status: "ready", Parts: parts, HTTPStatus: http.StatusOK}
+	for _, p := range parts {
+		switch {
+		case p.Status == partReady:
+		case p.Required:
+			out.Status, out.HTTPStatus = "unavailable", http.StatusServiceUnavailable
+			return out, nil
+		default:
+			out.Status = "degraded"
+		}
+	}
+	return out, nil
+}
+
+// Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token; in development
+// for anyone.
+//
+//encore:api public raw method=GET path=/metrics tag:open
+func (s *Service) Metrics(w http.ResponseWriter, r *http.Request) {
+	if !mayScrape(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "this needs OPS_TOKEN as bearer token", http.StatusUnauthorized)
+		return
+	}
+	promhttp.Handler().ServeHTTP(w, r)
+}
+
+func mayScrape(r *http.Request) bool {
+	if secrets.OPS_TOKEN == "" {
+		return encore.Meta().Environment.Type != encore.EnvProduction
+	}
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return subtle.ConstantTimeCompare([]byte(token), []byte(secrets.OPS_TOKEN)) == 1
+}

@@ -1,0 +1,178 @@
+// Package fault is the one way an error leaves the app: a code for the transport, a stable reason
+// that clients switch on, and a sentence for people.
+//
+// Whatever is not a fault is internal: its text is logged at the edge and never sent.
+package fault
+
+import (
+	"errors"
+
+	"encore.dev/beta/errs"
+)
+
+// Reason is the machine word in details.reason. Clients switch on it; it never changes meaning.
+type Reason string
+
+// The reasons of the public API.
+const (
+	Unauthenticated       Reason = "unauthenticated"
+	TokenExpired          Reason = "token_expired"
+	TokenMalformed        Reason = "token_malformed"
+	TokenType             Reason = "token_type"
+	TokenRevoked          Reason = "token_revoked"
+	BadSignature          Reason = "bad_signature"
+	WrongIssuer           Reason = "wrong_issuer"
+	WrongAudience         Reason = "wrong_audience"
+	MFARequired           Reason = "mfa_required"
+	NotAMember            Reason = "not_a_member"
+	OrgSuspended          Reason = "org_suspended"
+	PolicyDenied          Reason = "policy_denied"
+	UpgradeRequired       Reason = "upgrade_required"
+	ImpersonationReadonly Reason = "impersonation_readonly"
+	NotFoundReason        Reason = "not_found"
+	ValidationFailed      Reason = "validation_failed"
+	AlreadyExists         Reason = "already_exists"
+	DependencyUnavailable Reason = "dependency_unavailable"
+	InternalReason        Reason = "internal"
+)
+
+// Details is what a client gets beside code and message.
+type Details struct {
+	Reason     Reason  `json:"reason"`
+	RequestID  string  `json:"request_id,omitempty"`
+	DecisionID string  `json:"decision_id,omitempty"`
+	Part       string  `json:"part,omitempty"`
+	Fields     []Field `json:"fields,omitempty"`
+}
+
+// ErrDetails marks Details as sendable.
+func (Details) ErrDetails() {}
+
+// Field says what is wrong with one field of a request.
+type Field struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// New makes a fault. The message is sent to the caller: it must name nothing internal.
+func New(code errs.ErrCode, reason Reason, message string) *errs.Error {
+	return &errs.Error{Code: code, Message: message, Details: Details{Reason: reason}}
+}
+
+// NotFound is the answer for what does not exist and for what the caller may not know to exist.
+func NotFound(what string) *errs.Error {
+	return New(errs.NotFound, NotFoundReason, what+" not found")
+}
+
+// Refused is an authentication failure.
+func Refused(reason Reason, message string) *errs.Error {
+	return New(errs.Unauthenticated, reason, message)
+}
+
+// Denied is a decision against the caller, with the decision's id where a policy made it.
+func Denied(reason Reason, decisionID string) *errs.Error {
+	return &errs.Error{
+		Code:    errs.PermissionDenied,
+		Message: denials[reason],
+		Details: Details{Reason: reason, DecisionID: decisionID},
+	}
+}
+
+var denials = map[Reason]string{
+	WrongAudience:         "this token is for another audience",
+	MFARequired:           "this needs a second factor",
+	NotAMember:            "you are not a member of this organisation",
+	OrgSuspended:          "the organisation is suspended",
+	PolicyDenied:          "you may not do this",
+	UpgradeRequired:       "the organisation's licence does not include this",
+	ImpersonationReadonly: "not while impersonating",
+}
+
+// Unavailable says that a part the request needs cannot be reached. The cause is logged, not sent.
+func Unavailable(part string, cause error) *errs.Error {
+	return &errs.Error{
+		Code:    errs.Unavailable,
+		Message: part + " is unavailable, try again",
+		Details: Details{Reason: DependencyUnavailable, Part: part},
+		Meta:    errs.Metadata{causeKey: cause},
+	}
+}
+
+// Internal hides err from the caller and keeps it for the log.
+func Internal(err error) *errs.Error {
+	return &errs.Error{
+		Code:    errs.Internal,
+		Message: "internal error",
+		Details: Details{Reason: InternalReason},
+		Meta:    errs.Metadata{causeKey: err},
+	}
+}
+
+const causeKey = "cause"
+
+// Cause is what a fault hides from the caller; nil if nothing.
+func Cause(err error) error {
+	if e := As(err); e != nil {
+		if cause, ok := e.Meta[causeKey].(error); ok {
+			return cause
+		}
+	}
+	return nil
+}
+
+// As finds the fault in err's chain; nil if there is none.
+func As(err error) *errs.Error {
+	var e *errs.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// DetailsOf is err's details; the zero value if it has none.
+func DetailsOf(err error) Details {
+	if e := As(err); e != nil {
+		if d, ok := e.Details.(Details); ok {
+			return d
+		}
+	}
+	return Details{}
+}
+
+// Finish makes err fit to leave: anything that is not a fault becomes Internal, and every fault
+// gets a reason and the request's id. The result is a copy, because an error may be shared.
+func Finish(err error, requestID string) *errs.Error {
+	e := As(err)
+	if e == nil {
+		e = Internal(err)
+	}
+	out := *e
+	d, ok := out.Details.(Details)
+	if !ok && out.Details != nil {
+		return &out
+	}
+	if d.Reason == "" {
+		d.Reason = reasonOf(out.Code)
+	}
+	d.RequestID = requestID
+	out.Details = d
+	return &out
+}
+
+func reasonOf(code errs.ErrCode) Reason {
+	switch code {
+	case errs.InvalidArgument:
+		return ValidationFailed
+	case errs.Unauthenticated:
+		return Unauthenticated
+	case errs.PermissionDenied:
+		return PolicyDenied
+	case errs.NotFound:
+		return NotFoundReason
+	case errs.AlreadyExists:
+		return AlreadyExists
+	case errs.Unavailable:
+		return DependencyUnavailable
+	}
+	return InternalReason
+}

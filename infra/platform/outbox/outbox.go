@@ -1,0 +1,43 @@
+// Package outbox makes a message part of the transaction that causes it.
+//
+// A row is added in the caller's transaction, so change and message commit together or not at all.
+// A [Relay] publishes rows; the consumer deletes the row ([Settle]) in the transaction of its effect.
+// A row that was published but not settled in time is published again: a broker that loses messages
+// delays them, it cannot lose them. Delivery is therefore at least once, and a consumer must
+// recognise a message by its id.
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// channel wakes relays. The poll behind it makes it an optimisation, never a necessity.
+const channel = "platform_outbox"
+
+// Add queues a message in tx. The id identifies the message for its consumer.
+func Add(ctx context.Context, tx pgx.Tx, topic string, id uuid.UUID, message any) error {
+	payload, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("outbox: encode %s: %w", topic, err)
+	}
+	var batch pgx.Batch
+	batch.Queue("insert into platform.outbox (id, topic, payload) values ($1, $2, $3)", id, topic, payload)
+	batch.Queue("select pg_notify($1, '')", channel)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("outbox: add to %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Settle forgets a message, in the transaction of the effect that it caused.
+func Settle(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	if _, err := tx.Exec(ctx, "delete from platform.outbox where id = $1", id); err != nil {
+		return fmt.Errorf("outbox: settle: %w", err)
+	}
+	return nil
+}

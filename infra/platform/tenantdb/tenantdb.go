@@ -1,0 +1,111 @@
+// Package tenantdb is the one door to the database: every statement runs in a transaction that has
+// told Postgres on whose behalf it runs, so that row-level security can refuse what a query's own
+// predicate forgot.
+//
+// The context is transaction-local (set_config(…, true)): nothing of it survives in the pool. It
+// travels with the statement that needs it anyway, so it costs no round trip of its own.
+package tenantdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Scope is on whose behalf statements run. The zero Scope sees no tenant's rows.
+type Scope struct {
+	org      uuid.UUID
+	user     uuid.UUID
+	platform bool
+}
+
+// Org sees one organisation's rows.
+func Org(id uuid.UUID) Scope { return Scope{org: id} }
+
+// User sees the rows that are about one user, in whatever organisation: their memberships.
+func User(id uuid.UUID) Scope { return Scope{user: id} }
+
+// Platform sees every organisation's rows: platform staff after a decision, and background work.
+func Platform() Scope { return Scope{platform: true} }
+
+// settings are app.org_id, app.user_id and app.platform, in this order.
+func (s Scope) settings() (org, user, platform string) {
+	if s.org != uuid.Nil {
+		org = s.org.String()
+	}
+	if s.user != uuid.Nil {
+		user = s.user.String()
+	}
+	if s.platform {
+		platform = "on"
+	}
+	return org, user, platform
+}
+
+// DB runs scoped statements on a pool.
+type DB struct{ pool *pgxpool.Pool }
+
+// New wraps a pool.
+func New(pool *pgxpool.Pool) *DB { return &DB{pool: pool} }
+
+// Pool is the bare pool, for what has no tenant: LISTEN, health.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Tx runs fn in one transaction under scope. An error or a panic of fn rolls it back.
+func (db *DB) Tx(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
+	org, user, platform := scope.settings()
+	// The three values are made by this package (UUIDs and a constant), so they are safe to write
+	// into the text; one text means one round trip for BEGIN and its context.
+	begin := fmt.Sprintf("begin; select set_config('app.org_id', '%s', true), set_config('app.user_id', '%s', true), set_config('app.platform', '%s', true)",
+		org, user, platform)
+	return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, fn)
+}
+
+const setContext = "select set_config('app.org_id', $1, true), set_config('app.user_id', $2, true), set_config('app.platform', $3, true)"
+
+// Rows runs one query under scope and collects its rows, in one round trip: context and query are
+// pipelined, and a pipeline is one implicit transaction.
+func Rows[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	org, user, platform := scope.settings()
+	var batch pgx.Batch
+	batch.Queue(setContext, org, user, platform)
+	batch.Queue(sql, args...)
+	results := db.pool.SendBatch(ctx, &batch)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return nil, err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return nil, err
+	}
+	items, err := pgx.CollectRows(rows, collect)
+	if err != nil {
+		return nil, err
+	}
+	return items, results.Close()
+}
+
+// Row is Rows for exactly one row. None is pgx.ErrNoRows.
+func Row[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	items, err := Rows(ctx, db, scope, collect, sql, args...)
+	if err == nil && len(items) == 0 {
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return items[0], nil
+}
+
+// Violates reports whether err is a violation of the named constraint.
+func Violates(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.ConstraintName == constraint
+}

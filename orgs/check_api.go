@@ -1,0 +1,162 @@
+package orgs
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/fault"
+	"encore.app/policies"
+	"encore.dev/types/uuid"
+)
+
+// mostChecks is how many resources, and actions on each, one request may ask about.
+const mostChecks = 50
+
+// CheckRequest asks what the caller may do, so that a user interface can show only that.
+type CheckRequest struct {
+	Checks []CheckItem `json:"checks"`
+}
+
+// CheckItem is one resource and the actions asked about.
+type CheckItem struct {
+	Resource CheckResource `json:"resource"`
+	Actions  []string      `json:"actions"`
+}
+
+// CheckResource describes a resource as far as the asker knows it.
+type CheckResource struct {
+	Kind  string         `json:"kind"`
+	ID    string         `json:"id,omitempty"`
+	OrgID string         `json:"org_id,omitempty"`
+	Attr  map[string]any `json:"attr,omitempty"`
+}
+
+// Validate checks the request.
+func (r *CheckRequest) Validate() error {
+	var c fault.Checks
+	if len(r.Checks) == 0 || len(r.Checks) > mostChecks {
+		c.Add("checks", "must hold 1 to %d checks", mostChecks)
+		return c.Err()
+	}
+	for i, item := range r.Checks {
+		item.validate(&c, "checks["+strconv.Itoa(i)+"].")
+	}
+	return c.Err()
+}
+
+func (item CheckItem) validate(c *fault.Checks, at string) {
+	r := item.Resource
+	c.OneOf(at+"resource.kind", r.Kind, policies.Names()...)
+	if r.OrgID != "" {
+		if _, err := uuid.FromString(r.OrgID); err != nil {
+			c.Add(at+"resource.org_id", "is not a UUID")
+		}
+	}
+	if _, err := authz.Describe(r.Kind, r.ID, r.OrgID, r.Attr); err != nil {
+		c.Add(at+"resource.attr", "%s", err.Error())
+	}
+	if len(item.Actions) == 0 || len(item.Actions) > mostChecks {
+		c.Add(at+"actions", "must hold 1 to %d actions", mostChecks)
+	}
+	for _, action := range item.Actions {
+		c.OneOf(at+"actions", action, policies.Actions(r.Kind)...)
+	}
+}
+
+// CheckResponse answers in the order of the questions.
+type CheckResponse struct {
+	Results []CheckResult `json:"results"`
+}
+
+// CheckResult is what the policies say of one resource.
+type CheckResult struct {
+	Actions       map[string]string `json:"actions"` // allow or deny
+	DecisionID    string            `json:"decision_id"`
+	PolicyVersion string            `json:"policy_version"`
+	Reasons       []string          `json:"reasons"`
+}
+
+// CheckAccess says what the caller may do to each resource. It grants nothing: the endpoints decide
+// again, on what they know themselves.
+//
+//encore:api auth method=POST path=/api/v1/authz/check
+func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckResponse, error) {
+	asker, err := authz.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &CheckResponse{Results: make([]CheckResult, len(r.Checks))}
+	byOrg := map[string][]int{} // one principal an organisation, so one call an organisation
+	for i, item := range r.Checks {
+		byOrg[item.Resource.OrgID] = append(byOrg[item.Resource.OrgID], i)
+	}
+	for org, indexes := range byOrg {
+		acting, err := s.actingIn(ctx, asker.Caller, org)
+		if err != nil {
+			return nil, err
+		}
+		questions := make([]authz.Question, len(indexes))
+		for n, i := range indexes {
+			item := r.Checks[i]
+			resource, err := authz.Describe(item.Resource.Kind, item.Resource.ID, item.Resource.OrgID, item.Resource.Attr)
+			if err != nil {
+				return nil, err
+			}
+			questions[n] = authz.Question{Resource: resource, Actions: item.Actions}
+		}
+		decisions, err := authz.CheckAll(ctx, acting, questions)
+		if err != nil {
+			return nil, err
+		}
+		for n, i := range indexes {
+			out.Results[i] = resultOf(decisions[n])
+		}
+	}
+	return out, nil
+}
+
+// actingIn is the caller as a principal of the organisation, or of none: in one that they do not
+// belong to they are nobody, exactly as in one that does not exist.
+func (s *Service) actingIn(ctx context.Context, c *principal.Caller, org string) (*principal.Principal, error) {
+	if org == "" {
+		return principal.New(c, nil), nil
+	}
+	orgID, err := uuid.FromString(org)
+	if err != nil {
+		return nil, fault.Internal(err)
+	}
+	user, err := uuid.FromString(c.UserID)
+	if err != nil {
+		return nil, fault.Internal(err)
+	}
+	tenant, err := s.store.tenant(ctx, user, orgID)
+	if err != nil {
+		return nil, err
+	}
+	if tenant != nil && c.Narrowed(tenant.OrgID, tenant.Slug) {
+		tenant = nil
+	}
+	return principal.New(c, tenant), nil
+}
+
+func resultOf(decisions map[string]authz.Decision) CheckResult {
+	out := CheckResult{Actions: map[string]string{}, Reasons: []string{}}
+	for action, d := range decisions {
+		out.DecisionID, out.PolicyVersion = d.ID, d.PolicyVersion
+		if d.Allowed {
+			out.Actions[action] = "allow"
+			continue
+		}
+		out.Actions[action] = "deny"
+		for _, reason := range d.Reasons {
+			if !slices.Contains(out.Reasons, reason) {
+				out.Reasons = append(out.Reasons, reason)
+			}
+		}
+	}
+	slices.Sort(out.Reasons)
+	return out
+}

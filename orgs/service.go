@@ -1,0 +1,28 @@
+// Package orgs holds the tenants: organisations, their teams and members, and the resources they own.
+//
+// It answers for everyone above it what a caller is in an organisation ([Resolve]); memberships live
+// here, never in a token.
+package orgs
+
+import (
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/storage/sqldb"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+var database = sqldb.Named("tenantry")
+
+// Service serves organisations and their resources.
+//
+//encore:service
+type Service struct {
+	store store
+}
+
+func initService() (*Service, error) {
+	return &Service{store: open()}, nil
+}
+
+func open() store {
+	return store{db: tenantdb.New(sqldb.Driver[*pgxpool.Pool](database))}
+}
