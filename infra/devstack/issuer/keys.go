@@ -140,9 +140,9 @@ func (s *keyStore) sign(refresh bool, headerType string, claims map[string]any) 
 
 // open verifies the signature of a token of ours and decodes it into claims.
 func (s *keyStore) open(raw string, refresh bool, claims any) error {
-	algorithm, keys := jose.RS256, s.public()
+	algorithm, keys := jose.RS256, any(s.public())
 	if refresh {
-		algorithm, keys = jose.HS512, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.secret}}
+		algorithm, keys = jose.HS512, s.secret.Key
 	}
 	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
