@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"encore.app/infra/devstack/proc"
@@ -58,9 +59,11 @@ func Exec(ctx context.Context, config Config, command []string) (code int, err e
 }
 
 // launch runs a command of the caller's with this process's output, in the current directory.
+// It is stopped as a terminal would do it, which wrappers such as `go run` pass on and wait for.
 func launch(name string, command, env []string, pidFile string) (*proc.Child, error) {
 	return proc.Launch(proc.Command{
-		Name: name, Args: command, Env: env, PIDFile: pidFile, StopWait: commandWait,
+		Name: name, Args: command, Env: env, PIDFile: pidFile,
+		StopSignal: syscall.SIGINT, StopWait: commandWait,
 		Stdin: pipedInput(), Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // partNames is the order in which parts are reported.
-var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer", "keycloak"}
+var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer"}
 
 // plan is how one part is had.
 type plan struct {
@@ -35,7 +35,7 @@ type started struct {
 }
 
 func (s *stack) plan() []plan {
-	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos()}
+	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos(), s.planIssuer()}
 }
 
 func (s *stack) planPostgres() plan {

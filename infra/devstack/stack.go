@@ -77,6 +77,11 @@ func start(ctx context.Context, config Config, data *dataDir) (*stack, error) {
 	if err := checkAppEnv(config.Env); err != nil {
 		return nil, err
 	}
+	for _, name := range config.Require {
+		if !slices.Contains(partNames, name) {
+			return nil, fmt.Errorf("there is no part %q to require; there are %s", name, strings.Join(partNames, ", "))
+		}
+	}
 	s := &stack{config: config, data: data, values: Env{}}
 	var err error
 	if s.ports, err = loadPorts(data.join("ports.json")); err != nil {
@@ -192,6 +197,9 @@ func (s *stack) summary() string {
 		} else {
 			lacked = append(lacked, fmt.Sprintf("%s (%s)", p.Name, p.How))
 		}
+	}
+	if s.config.Env["OIDC_ISSUER_URL"] == "" {
+		lacked = append(lacked, "keycloak (OIDC_ISSUER_URL would name one)")
 	}
 	line := "ran against: " + strings.Join(had, " · ")
 	if lacked != nil {

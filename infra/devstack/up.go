@@ -14,8 +14,8 @@ import (
 
 const secretsName = ".secrets.local.cue"
 
-// secrets are the app's secrets that local development gives a value; "" is off.
-var secrets = []string{
+// appSecrets are the app's secrets that local development gives a value; "" is off.
+var appSecrets = []string{
 	"CERBOS_ADDR", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
 	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN",
 	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE",
@@ -52,7 +52,7 @@ func Up(ctx context.Context, config Config, more []string) error {
 
 // writeSecrets replaces the file in one step, so that a watcher never reads half of it.
 func writeSecrets(path string, env Env, more []string) error {
-	names := slices.Concat(secrets, more)
+	names := slices.Concat(appSecrets, more)
 	slices.Sort(names)
 	var text strings.Builder
 	text.WriteString("// Written by devstack for `encore run`; \"\" is off.\n")

@@ -98,13 +98,27 @@ func (c *Child) run(started chan<- error) {
 	started <- nil
 
 	_ = cmd.Wait() // ProcessState says how it ended
-	signalGroup(c.pid, syscall.SIGKILL)
+	c.drain()
 	guard.release()
 	if c.cmd.PIDFile != "" {
 		_ = os.Remove(c.cmd.PIDFile)
 	}
 	c.state = cmd.ProcessState
 	close(c.done)
+}
+
+// drain ends what the child leaves behind in its group: a wrapper such as a shell may be gone
+// while the program that it ran still shuts down.
+func (c *Child) drain() {
+	signalGroup(c.pid, c.cmd.StopSignal)
+	deadline := time.Now().Add(c.cmd.StopWait)
+	for syscall.Kill(-c.pid, 0) == nil {
+		if time.Now().After(deadline) {
+			signalGroup(c.pid, syscall.SIGKILL)
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 func (c *Child) exec() *exec.Cmd {

@@ -92,6 +92,24 @@ func TestStopInsists(t *testing.T) {
 	}
 }
 
+// TestWrapperMayEndFirst has a shell that a signal ends at once, and a program in it that takes
+// its time to end well.
+func TestWrapperMayEndFirst(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(t.TempDir(), "ended-well")
+	program := "trap 'sleep 0.3; touch " + mark + "; exit' TERM; echo $$; while :; do sleep 0.1; done"
+	child := launch(t, Command{Args: []string{"/bin/sh", "-c", `sh -c "$1"; exit 0`, "wrapper", program}, Stdout: w})
+	readPIDs(t, r) // the trap is set
+	child.Stop()
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("the program did not come to its end: %v", err)
+	}
+}
+
 func TestKilledParentTakesAllAlong(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
