@@ -123,12 +123,13 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.cache.Add(id, &verified{claims: t.claims, key: key, until: t.claims.Expiry.Add(v.skew)})
+	known := &verified{claims: t.claims, key: key, until: t.claims.Expiry.Add(v.skew)}
+	v.cache.Add(id, known)
 	if v.revision.Load() != revision {
 		// Something was revoked meanwhile, perhaps this.
 		v.cache.Remove(id)
 	}
-	return &t.claims, nil
+	return &known.claims, nil
 }
 
 // Revoke forgets every remembered token that matches and returns how many there were.
