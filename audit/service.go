@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 
 	"encore.app/audit/event"
+	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/pubsub"
@@ -17,8 +18,6 @@ import (
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
-
-var database = sqldb.Named("tenantry")
 
 // Service keeps the log and carries the outbox to the topics.
 //
@@ -29,7 +28,7 @@ type Service struct {
 }
 
 func initService() (*Service, error) {
-	db := tenantdb.New(sqldb.Driver[*pgxpool.Pool](database))
+	db := tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))
 	events := pubsub.TopicRef[pubsub.Publisher[*event.Event]](Events)
 	return &Service{
 		store: store{db: db},

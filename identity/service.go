@@ -15,13 +15,12 @@ import (
 
 	"encore.app/authz/principal"
 	"encore.app/identity/token"
+	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
-
-var database = sqldb.Named("tenantry")
 
 var secrets struct {
 	// OIDC_ISSUER_URL is the issuer as tokens name it.
@@ -69,7 +68,7 @@ func initService() (*Service, error) {
 	tokens.Start(context.Background())
 	return &Service{
 		tokens: tokens,
-		users:  newUsers(tenantdb.New(sqldb.Driver[*pgxpool.Pool](database)), time.Now),
+		users:  newUsers(tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB)), time.Now),
 	}, nil
 }
 

@@ -2,12 +2,11 @@
 package licensing
 
 import (
+	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
-
-var database = sqldb.Named("tenantry")
 
 // Service serves licences.
 //
@@ -17,5 +16,5 @@ type Service struct {
 }
 
 func initService() (*Service, error) {
-	return &Service{store: store{db: tenantdb.New(sqldb.Driver[*pgxpool.Pool](database))}}, nil
+	return &Service{store: store{db: tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))}}, nil
 }

@@ -49,8 +49,11 @@ func (s *Service) CreateOrg(ctx context.Context, r *CreateOrgRequest) (*Org, err
 	if err != nil {
 		return nil, err
 	}
-	e := event.New(ctx, o.ID, "create", event.Resource{Kind: "org", ID: o.ID.String()}, event.Succeeded, d)
-	e.Changes = map[string]any{"slug": o.Slug, "name": o.Name}
+	e, err := event.New(ctx, o.ID, "create", event.Resource{Kind: "org", ID: o.ID.String()}, event.Succeeded, d).
+		With(map[string]any{"slug": o.Slug, "name": o.Name})
+	if err != nil {
+		return nil, err
+	}
 	o, err = s.store.create(ctx, o, e)
 	if errors.Is(err, errSlugTaken) {
 		return nil, fault.New(errs.AlreadyExists, fault.AlreadyExists, "an organisation with this slug exists")

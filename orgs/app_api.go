@@ -63,8 +63,11 @@ func (s *Service) CreateProject(ctx context.Context, org_id uuid.UUID, r *Create
 	if err != nil {
 		return nil, err
 	}
-	e := event.New(ctx, org_id, "create", event.Resource{Kind: "project", ID: p.ID.String()}, event.Succeeded, d)
-	e.Changes = map[string]any{"sensitivity": p.Sensitivity, "pii": p.PII}
+	e, err := event.New(ctx, org_id, "create", event.Resource{Kind: "project", ID: p.ID.String()}, event.Succeeded, d).
+		With(map[string]any{"sensitivity": p.Sensitivity, "pii": p.PII})
+	if err != nil {
+		return nil, err
+	}
 	p, err = s.store.createProject(ctx, p, e)
 	if errors.Is(err, errNoSuchTeam) {
 		var c fault.Checks

@@ -2,6 +2,8 @@ package orgs
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -28,10 +30,21 @@ type CheckItem struct {
 
 // CheckResource describes a resource as far as the asker knows it.
 type CheckResource struct {
-	Kind  string         `json:"kind"`
-	ID    string         `json:"id,omitempty"`
-	OrgID string         `json:"org_id,omitempty"`
-	Attr  map[string]any `json:"attr,omitempty"`
+	Kind  string          `json:"kind"`
+	ID    string          `json:"id,omitempty"`
+	OrgID string          `json:"org_id,omitempty"`
+	Attr  json.RawMessage `json:"attr,omitempty"` // an object of attributes
+}
+
+// describe is the resource as far as it was told; its errors can be shown.
+func (r CheckResource) describe() (authz.Resource, error) {
+	var attr map[string]any
+	if len(r.Attr) > 0 {
+		if err := json.Unmarshal(r.Attr, &attr); err != nil {
+			return authz.Resource{}, errors.New("must be an object")
+		}
+	}
+	return authz.Describe(r.Kind, r.ID, r.OrgID, attr)
 }
 
 // Validate checks the request.
@@ -55,7 +68,7 @@ func (item CheckItem) validate(c *fault.Checks, at string) {
 			c.Add(at+"resource.org_id", "is not a UUID")
 		}
 	}
-	if _, err := authz.Describe(r.Kind, r.ID, r.OrgID, r.Attr); err != nil {
+	if _, err := r.describe(); err != nil {
 		c.Add(at+"resource.attr", "%s", err.Error())
 	}
 	if len(item.Actions) == 0 || len(item.Actions) > mostChecks {
@@ -101,7 +114,7 @@ func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckRespo
 		questions := make([]authz.Question, len(indexes))
 		for n, i := range indexes {
 			item := r.Checks[i]
-			resource, err := authz.Describe(item.Resource.Kind, item.Resource.ID, item.Resource.OrgID, item.Resource.Attr)
+			resource, err := item.Resource.describe()
 			if err != nil {
 				return nil, err
 			}

@@ -5,12 +5,11 @@
 package orgs
 
 import (
+	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
-
-var database = sqldb.Named("tenantry")
 
 // Service serves organisations and their resources.
 //
@@ -24,5 +23,5 @@ func initService() (*Service, error) {
 }
 
 func open() store {
-	return store{db: tenantdb.New(sqldb.Driver[*pgxpool.Pool](database))}
+	return store{db: tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))}
 }

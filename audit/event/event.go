@@ -7,6 +7,8 @@ package event
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"encore.app/authz"
@@ -34,18 +36,18 @@ const (
 
 // Event is one entry of the audit log. OrgID is [uuid.Nil] in the platform's own log.
 type Event struct {
-	ID            uuid.UUID      `json:"id"`
-	OrgID         uuid.UUID      `json:"org_id"`
-	OccurredAt    time.Time      `json:"occurred_at"`
-	Actor         Actor          `json:"actor"`
-	Action        string         `json:"action"`
-	Resource      Resource       `json:"resource"`
-	Outcome       Outcome        `json:"outcome"`
-	RequestID     string         `json:"request_id"`
-	DecisionID    string         `json:"decision_id"`
-	PolicyVersion string         `json:"policy_version"`
-	IP            string         `json:"ip"`
-	Changes       map[string]any `json:"changes"`
+	ID            uuid.UUID       `json:"id"`
+	OrgID         uuid.UUID       `json:"org_id"`
+	OccurredAt    time.Time       `json:"occurred_at"`
+	Actor         Actor           `json:"actor"`
+	Action        string          `json:"action"`
+	Resource      Resource        `json:"resource"`
+	Outcome       Outcome         `json:"outcome"`
+	RequestID     string          `json:"request_id"`
+	DecisionID    string          `json:"decision_id"`
+	PolicyVersion string          `json:"policy_version"`
+	IP            string          `json:"ip"`
+	Changes       json.RawMessage `json:"changes"`
 }
 
 // Actor is who acted. ImpersonatorID is who acted in their name, or "".
@@ -73,7 +75,7 @@ func New(ctx context.Context, org uuid.UUID, action string, resource Resource, o
 		Outcome:       outcome,
 		DecisionID:    d.ID,
 		PolicyVersion: d.PolicyVersion,
-		Changes:       map[string]any{},
+		Changes:       json.RawMessage("{}"),
 	}
 	info := request.From(ctx)
 	e.RequestID, e.IP = info.ID, info.IP
@@ -81,6 +83,16 @@ func New(ctx context.Context, org uuid.UUID, action string, resource Resource, o
 		e.Actor = Actor{ID: p.ID(), Type: p.ActorType(), ImpersonatorID: p.Caller.ImpersonatorID}
 	}
 	return e
+}
+
+// With is e telling what was changed, by name. Personal data does not belong in it.
+func (e Event) With(changes map[string]any) (Event, error) {
+	text, err := json.Marshal(changes)
+	if err != nil {
+		return e, fmt.Errorf("event: changes of %s: %w", e.Action, err)
+	}
+	e.Changes = text
+	return e, nil
 }
 
 // Record puts e into the log when tx commits.

@@ -79,13 +79,12 @@ func admitTo(ctx context.Context, data *encore.Request, caller *principal.Caller
 // part in the organisation, so its log is not theirs to write to.
 func refuse(ctx context.Context, p *principal.Principal, data *encore.Request, org uuid.UUID, reason fault.Reason) {
 	resource := event.Resource{Kind: "route", ID: data.Service + "." + data.Endpoint}
-	e := event.New(principal.NewContext(ctx, p), uuid.Nil, "call", resource, event.Denied, authz.Decision{})
-	e.Changes = map[string]any{"reason": reason}
+	changes := map[string]any{"reason": reason}
 	if org != uuid.Nil {
-		e.Changes["org_id"] = org
+		changes["org_id"] = org
 	}
 	exchangeOf(ctx).principal = p
-	record(ctx, e)
+	record(ctx, event.New(principal.NewContext(ctx, p), uuid.Nil, "call", resource, event.Denied, authz.Decision{}), changes)
 }
 
 // recordDenial records a decision against the caller, once a request.
@@ -99,13 +98,16 @@ func recordDenial(ctx context.Context, x *exchange, denied authz.Made) {
 	}
 	resource := event.Resource{Kind: denied.Kind, ID: denied.ID}
 	e := event.New(principal.NewContext(ctx, x.principal), org, denied.Action, resource, event.Denied, denied.Decision)
-	e.Changes = map[string]any{"reasons": denied.Reasons}
-	record(ctx, e)
+	record(ctx, e, map[string]any{"reasons": denied.Reasons})
 }
 
 // record keeps a denial. It stays a denial when the log cannot be reached: the line says so.
-func record(ctx context.Context, e event.Event) {
-	if err := audit.Record(context.WithoutCancel(ctx), e); err != nil {
+func record(ctx context.Context, e event.Event, changes map[string]any) {
+	e, err := e.With(changes)
+	if err == nil {
+		err = audit.Record(context.WithoutCancel(ctx), e)
+	}
+	if err != nil {
 		rlog.Error("denial not recorded", "err", err, "action", e.Action, "request_id", e.RequestID)
 	}
 }

@@ -15,9 +15,8 @@ import (
 
 	"encore.app/authz"
 	"encore.app/identity"
+	"encore.app/infra/platform/database"
 )
-
-var database = sqldb.Named("tenantry")
 
 var secrets struct {
 	REDIS_URL    string
@@ -34,7 +33,7 @@ type Service struct {
 }
 
 func initService() (*Service, error) {
-	pool := sqldb.Driver[*pgxpool.Pool](database)
+	pool := sqldb.Driver[*pgxpool.Pool](database.DB)
 	redis, err := redisPart(secrets.REDIS_URL)
 	if err != nil {
 		return nil, err
