@@ -126,7 +126,7 @@ func decide(result *responsev1.CheckResourcesResponse_ResultEntry, actions []str
 func reasons(result *responsev1.CheckResourcesResponse_ResultEntry, action string) []string {
 	var out []string
 	for _, o := range result.GetOutputs() {
-		if o.GetAction() != action {
+		if actionOf(o) != action {
 			continue
 		}
 		if s := o.GetVal().GetStringValue(); s != "" {

@@ -2,6 +2,7 @@ package pdp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"encore.app/authz/filter"
@@ -23,15 +24,23 @@ func (c *Client) Plan(ctx context.Context, p *principal.Principal, action, kind 
 		return nil, err
 	}
 	res, err := call(ctx, c, c.stub.PlanResources, &requestv1.PlanResourcesRequest{
-		Actions:   []string{action},
-		Principal: form.Proto(),
-		Resource:  &enginev1.PlanResourcesInput_Resource{Kind: kind, Attr: resource.Proto().GetAttr()},
+		Actions:     []string{action},
+		IncludeMeta: true,
+		Principal:   form.Proto(),
+		Resource:    &enginev1.PlanResourcesInput_Resource{Kind: kind, Attr: resource.Proto().GetAttr()},
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err := invalid(kind, res.GetValidationErrors()); err != nil {
 		return nil, err
+	}
+	if res.GetMeta().GetFilterDebug() == noMatch {
+		// Nobody of these roles may ever, or there is no such policy: only a
+		// check tells the two apart.
+		if _, err := c.Check(ctx, p, Resource{Kind: kind, Attr: known}, action); errors.Is(err, ErrUnmatched) {
+			return nil, err
+		}
 	}
 	return filter.New(res.GetFilter())
 }
