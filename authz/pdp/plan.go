@@ -24,7 +24,7 @@ func (c *Client) Plan(ctx context.Context, p *principal.Principal, action, kind 
 		return nil, err
 	}
 	res, err := call(ctx, c, c.stub.PlanResources, &requestv1.PlanResourcesRequest{
-		Actions:     []string{action},
+		Action:      action,
 		IncludeMeta: true,
 		Principal:   form.Proto(),
 		Resource:    &enginev1.PlanResourcesInput_Resource{Kind: kind, Attr: resource.Proto().GetAttr()},
