@@ -67,8 +67,9 @@ var precedence = []string{
 	ReasonDenied,
 }
 
-// ordered removes repeats (a guardrail for all roles reports once per role) and
-// sorts by precedence. Reasons unknown here come last.
+// ordered removes repeats (a guardrail for all roles reports once per role of the
+// caller) and sorts by precedence. Reasons unknown here come last. The decision
+// point stops at the first denial of a role, so policies keep this order too.
 func ordered(reasons []string) []string {
 	if len(reasons) == 0 {
 		return []string{ReasonDenied}

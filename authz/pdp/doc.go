@@ -8,8 +8,9 @@
 // [Decider] is what the rest of the application depends on. [NewCached] puts an
 // in-process cache in front of one, with one shared flight for equal questions.
 //
-// Ready proves two settings that the decision point accepts misspelled without
-// a word: strict evaluation, without which a guardrail whose condition fails is
-// skipped, and rejecting schemas. It asks two questions about the resource kind
-// "canary" that have the right answer only with both switched on.
+// Ready proves two settings that are off by default, and that a configuration
+// with a misspelled section loses without a word: strict evaluation, without
+// which a guardrail whose condition fails is skipped, and schemas. It asks two
+// questions about the resource kind "canary" that have the right answer only
+// with both switched on.
 package pdp

@@ -31,12 +31,12 @@ func (c *Client) Ready(ctx context.Context) error {
 	case d.Allowed:
 		return fmt.Errorf("%w: engine.strictEvaluation is off", ErrUnsafe)
 	}
-	// Without the attribute that its schema asks for, the canary is refused as
-	// invalid only where schemas reject.
+	// Without the attribute that its schema asks for, the canary is reported as
+	// invalid only where schemas are looked at.
 	d, err = c.Check(ctx, asker, Resource{Kind: canaryKind, Attr: map[string]any{}}, "accept")
 	switch {
 	case err == nil && d.Allowed:
-		return fmt.Errorf("%w: schema.enforcement is not reject", ErrUnsafe)
+		return fmt.Errorf("%w: schema.enforcement is off", ErrUnsafe)
 	case err == nil:
 		return fmt.Errorf("%w: the canary policy is not ours", ErrUnsafe)
 	case errors.Is(err, ErrInvalid):
