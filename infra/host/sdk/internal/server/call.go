@@ -1,0 +1,144 @@
+package server
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/http"
+	"time"
+	"unsafe"
+
+	encore "encore.dev"
+	"encore.dev/internal/scope"
+)
+
+// call is one request that is being served, in one piece of memory. It is not pooled: goroutines
+// that outlive the request may still read its scope.
+type call struct {
+	scope    scope.Scope
+	deadline deadlineContext
+	caller   scope.Caller
+	trace    encore.TraceData
+
+	// early describes the request before it is decoded, full afterwards. The second is a
+	// copy because the auth handler's goroutines may still read the first.
+	early, full       encore.Request
+	earlyAny, fullAny any
+
+	match  match[*target]
+	params [maxParams]encore.PathParam
+
+	ids     [48]byte // request or trace id and span id, in hexadecimal
+	idValue [1]string
+	started time.Time
+	reached bool // the request got as far as the middleware, which logs it
+}
+
+const maxID = 64
+
+// usableID says whether a caller's id is one that may be repeated and logged.
+func usableID(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '~', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// identify gives the call its ids. They need to be unlikely to meet again, not secret.
+func (c *call) identify(h http.Header) {
+	var raw [24]byte
+	binary.NativeEndian.PutUint64(raw[0:], rand.Uint64())
+	binary.NativeEndian.PutUint64(raw[8:], rand.Uint64())
+	binary.NativeEndian.PutUint64(raw[16:], rand.Uint64())
+	hex.Encode(c.ids[:], raw[:])
+	own := unsafe.String(&c.ids[0], 32) // ids is not written again
+	c.trace = encore.TraceData{TraceID: own, SpanID: unsafe.String(&c.ids[32], 16)}
+	if trace, span, recorded, ok := parseTraceparent(first(h, "Traceparent")); ok {
+		c.trace.TraceID, c.trace.ParentTraceID, c.trace.ParentSpanID, c.trace.Recorded = trace, trace, span, recorded
+	}
+	if id := first(h, "X-Correlation-Id"); usableID(id) {
+		c.trace.ExtCorrelationID = id
+	}
+	c.idValue[0] = own
+	if id := first(h, "X-Request-Id"); usableID(id) {
+		c.idValue[0] = id
+	}
+	c.scope.RequestID, c.scope.TraceID, c.scope.SpanID = c.idValue[0], c.trace.TraceID, c.trace.SpanID
+}
+
+// first gives the first value of a header whose name is in canonical form.
+func first(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// parseTraceparent reads the W3C trace context header.
+func parseTraceparent(v string) (trace, span string, recorded, ok bool) {
+	if len(v) < 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
+		return "", "", false, false
+	}
+	version, flags := v[:2], v[53:55]
+	trace, span = v[3:35], v[36:52]
+	if !lowerHex(version) || version == "ff" || (version == "00" && len(v) != 55) || (len(v) > 55 && v[55] != '-') {
+		return "", "", false, false
+	}
+	if !lowerHex(trace) || !lowerHex(span) || !lowerHex(flags) || zeros(trace) || zeros(span) {
+		return "", "", false, false
+	}
+	last := flags[1]
+	return trace, span, (last <= '9' && last&1 == 1) || last == 'b' || last == 'd' || last == 'f', true
+}
+
+func lowerHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func zeros(s string) bool {
+	for i := range len(s) {
+		if s[i] != '0' {
+			return false
+		}
+	}
+	return true
+}
+
+// describe fills in what is known once the endpoint is found.
+func (c *call) describe(t *target, r *http.Request) {
+	c.scope.Service, c.scope.Endpoint = t.Service, t.Name
+	for i := range t.Params {
+		c.params[i] = encore.PathParam{Name: t.Params[i].Name, Value: c.match.values[i]}
+	}
+	c.early = encore.Request{
+		Type: encore.APICall, Started: c.started, Trace: &c.trace, API: &t.desc,
+		Service: t.Service, Endpoint: t.Name, Path: r.URL.Path,
+		PathParams: c.params[:len(t.Params):len(t.Params)], Method: r.Method, Headers: r.Header,
+	}
+	c.earlyAny = &c.early
+	c.scope.Req = c.earlyAny
+}
+
+// withPayload publishes the decoded request.
+func (c *call) withPayload(payload any) *encore.Request {
+	if payload == nil {
+		return &c.early
+	}
+	c.full = c.early
+	c.full.Payload = payload
+	c.fullAny = &c.full
+	c.scope.SetRequest(&c.fullAny)
+	return &c.full
+}
