@@ -37,7 +37,24 @@ type target struct {
 var (
 	handlesMu sync.Mutex
 	handles   = map[string]*Handle{}
+	tables    []string // statements that make the host's own tables
 )
+
+// NeedTable has a table of the host's made in the first database. The statement
+// must tolerate that it exists.
+func NeedTable(statement string) {
+	handlesMu.Lock()
+	defer handlesMu.Unlock()
+	if !slices.Contains(tables, statement) {
+		tables = append(tables, statement)
+	}
+}
+
+func neededTables() []string {
+	handlesMu.Lock()
+	defer handlesMu.Unlock()
+	return slices.Clone(tables)
+}
 
 // Named returns the handle of a database; the same one for the same name.
 func Named(name string) *Handle {

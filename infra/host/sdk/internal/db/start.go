@@ -89,10 +89,34 @@ func (h *Handle) prepare(ctx context.Context, only, doMigrate bool) (*target, er
 		if s.newer() {
 			rlog.Warn("database schema is newer than this code", "database", h.name, "version", s.version, "known", s.latest)
 		}
+		if h == First() {
+			if err := makeTables(ctx, conn, neededTables()); err != nil {
+				return nil, err
+			}
+		}
 	} else if err := current(ctx, conn, h.name, files); err != nil {
 		return nil, err
 	}
 	return serviceTarget(ctx, conn, cfg, cfg.Database+"_service", doMigrate)
+}
+
+// makeTables makes the host's own tables. CREATE IF NOT EXISTS alone fails when
+// two sessions run it together.
+func makeTables(ctx context.Context, conn *pgx.Conn, statements []string) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	unlock, err := lock(ctx, conn, "tables of the host")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return fmt.Errorf("the host's own table: %w", err)
+		}
+	}
+	return nil
 }
 
 // current refuses a schema that lacks migrations this code needs.
