@@ -18,8 +18,8 @@ import (
 
 const (
 	patience    = 60 * time.Second
-	secondStart = 3 * time.Second // how soon a second start is there
-	appExit     = 3               // of the app below when it is told to stop
+	secondStart = 10 * time.Second // about one when nothing else runs; room for a busy machine
+	appExit     = 3                // of the app below when it is told to stop
 	policy      = `apiVersion: api.cerbos.dev/v1
 resourcePolicy:
   resource: doc
