@@ -1,0 +1,81 @@
+# Two commands matter: make run, make test. The rest are their parts.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+ROOT     := $(CURDIR)
+BIN      := .dev/bin
+HOST     := GOWORK=$(ROOT)/infra/host/go.work go run ./infra/host/cmd/host
+DEVSTACK := $(BIN)/devstack
+APP      := $(BIN)/tenantry
+
+# CI demands every real part; elsewhere what is missing is named at the end.
+REQUIRE := $(if $(CI),--require postgres$(comma)redis$(comma)rabbitmq$(comma)cerbos)
+comma   := ,
+
+.PHONY: run test stack reset check lint policies acceptance bench-host openapi hooks help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(DEVSTACK) ## set up what is missing, start everything, serve the API on 127.0.0.1:4000
+	@$(HOST) build -o $(APP)
+	@exec $(DEVSTACK) run -- $(APP)
+
+stack: $(DEVSTACK) ## only the local dependencies, for encore run
+	@exec $(DEVSTACK) up
+
+reset: $(DEVSTACK) ## throw the local data away
+	@$(DEVSTACK) reset
+
+test: $(DEVSTACK) ## everything the project can prove, against real parts
+	@exec $(DEVSTACK) exec --real $(REQUIRE) -- $(MAKE) --no-print-directory test-parts
+
+# What make test runs once the parts are there.
+.PHONY: test-parts test-host test-app test-acceptance
+test-parts: check policies test-host test-app test-acceptance
+
+check: ## Encore's rules, formatting and vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt these'; exit 1; }
+	@$(HOST) check
+	@eval "$$($(HOST) env)" && go vet ./... && go vet -tags acceptance,local ./infra/acceptance
+	@cd infra/host && go vet ./...
+	@cd infra/host/sdk && go vet ./...
+
+policies: ## compile and test the policies
+	@$${CERBOS_BIN:-$$($(DEVSTACK) cerbos)} compile --strict-evaluation --output=tree policies
+
+test-host:
+	cd infra/host/sdk && go test ./...
+	cd infra/host && go test ./...
+
+test-app:
+	$(HOST) test ./...
+
+# Twice: over the broker inside the process, and over RabbitMQ where there is one.
+test-acceptance:
+	$(HOST) build -o $(APP)
+	$(HOST) openapi -o $(BIN)/openapi.json
+	RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance,local ./infra/acceptance
+	@if [ -n "$${RABBITMQ_URL:-}" ]; then set -x; \
+	  APP_BINARY=$(ROOT)/$(APP) OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance ./infra/acceptance; fi
+
+acceptance: ## the black-box suite against BASE_URL and ISSUER, whatever answers there
+	@$(HOST) openapi -o $(BIN)/openapi.json
+	OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance ./infra/acceptance
+
+openapi: ## print the OpenAPI document
+	@$(HOST) openapi
+
+bench-host: ## the host against a bare net/http handler: throughput, p99, memory
+	cd infra/host && go run ./bench
+
+lint: ## golangci-lint, if installed
+	@eval "$$($(HOST) env)" && golangci-lint run ./...
+
+hooks: ## check before every commit
+	git config core.hooksPath .githooks
+
+$(DEVSTACK): go.mod go.sum $(shell find infra/devstack -name '*.go')
+	@mkdir -p $(BIN)
+	@go build -o $@ ./infra/devstack/cmd/devstack
