@@ -20,8 +20,8 @@ import (
 	"strings"
 
 	"encore.app/infra/host/internal/source"
-	"encore.app/infra/host/internal/wrap"
 	"encore.app/infra/host/internal/workspace"
+	"encore.app/infra/host/internal/wrap"
 )
 
 // typecheck gives every package of the tree its types. The app's own packages are checked from
@@ -251,7 +251,9 @@ func missingAPI(pkg *Package, pos token.Pos) string {
 	return ""
 }
 
-func isEncore(path string) bool { return path == "encore.dev" || strings.HasPrefix(path, "encore.dev/") }
+func isEncore(path string) bool {
+	return path == "encore.dev" || strings.HasPrefix(path, "encore.dev/")
+}
 
 // sortedKeys is for output that must not depend on map order.
 func sortedKeys[V any](m map[string]V) []string {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"go/token"
 	"go/types"
 	"sort"
 	"strings"
@@ -226,4 +227,14 @@ func (a *App) Summary() string {
 		n += len(s.Endpoints)
 	}
 	return fmt.Sprintf("%d services, %d endpoints, %d middleware, %d resources", len(a.Services), n, len(a.Middleware), len(a.Resources))
+}
+
+// FieldDoc is the comment of the struct field at pos, "" for a type from outside the app.
+func (a *App) FieldDoc(pos token.Pos) string {
+	for _, p := range a.Packages {
+		if doc := fieldDoc(p.AST, pos); doc != "" {
+			return doc
+		}
+	}
+	return ""
 }

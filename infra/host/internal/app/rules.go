@@ -111,6 +111,9 @@ func (a *App) checkTopic(r *Resource) {
 		}
 	}
 	cfg := r.call.Args[1]
+	if _, ok := ast.Unparen(cfg).(*ast.CompositeLit); !ok {
+		return
+	}
 	if field(cfg, "DeliveryGuarantee") == nil {
 		a.diags.Addf(cfg.Pos(), "topic %s has no DeliveryGuarantee; set pubsub.AtLeastOnce or pubsub.ExactlyOnce", r.Name)
 	}

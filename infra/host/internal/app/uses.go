@@ -146,4 +146,3 @@ func (a *App) checkResourceUse(p *Package, id *ast.Ident, r *Resource, stack []a
 	}
 	a.diags.Addf(id.Pos(), "%s %s is passed as a value; Encore cannot follow it, so pass %s of it instead", r.Kind, r.Name, how)
 }
-

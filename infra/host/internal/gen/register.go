@@ -127,12 +127,12 @@ func (w *writer) service(s *app.Service) {
 		} else {
 			w.f("Init: func() (any, error) { return new(%s), nil },\n", name)
 		}
-		progress := w.im.Name("encore.dev/shutdown") + ".Progress"
+		progress := func() string { return w.im.Name("encore.dev/shutdown") + ".Progress" }
 		switch s.Shutdown {
 		case app.ShutdownProgress:
-			w.f("Shutdown: func(svc any, p %s) error { return svc.(*%s).Shutdown(p) },\n", progress, name)
+			w.f("Shutdown: func(svc any, p %s) error { return svc.(*%s).Shutdown(p) },\n", progress(), name)
 		case app.ShutdownContext:
-			w.f("Shutdown: func(svc any, p %s) error {\nsvc.(*%s).Shutdown(p.ForceShutdown)\nreturn nil\n},\n", progress, name)
+			w.f("Shutdown: func(svc any, p %s) error {\nsvc.(*%s).Shutdown(p.ForceShutdown)\nreturn nil\n},\n", progress(), name)
 		case app.NoShutdown:
 		}
 	}
@@ -196,11 +196,11 @@ func (w *writer) target(name string, s *app.Service, method bool, onError string
 }
 
 func (w *writer) rawHandle(e *app.Endpoint) {
-	http := w.im.Name("net/http")
 	if !e.Method {
 		w.f("Handle: %s,\n", e.Name)
 		return
 	}
+	http := w.im.Name("net/http")
 	w.f("Handle: func(w %s.ResponseWriter, r *%[1]s.Request) {\n", http)
 	fn := w.target(e.Name, e.Service, true, fmt.Sprintf("%s.HTTPError(w, err)\nreturn", w.im.Name("encore.dev/beta/errs")))
 	w.f("%s(w, r)\n},\n", fn)
