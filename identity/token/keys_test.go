@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -183,23 +184,42 @@ func TestFirstFetchIsShared(t *testing.T) {
 	}
 }
 
+// waitForKeys polls until the background fetch has brought keys.
+func (b *bench) waitForKeys(t *testing.T) {
+	t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		if _, ok := b.KeyAge(); ok {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatal("no keys")
+		}
+	}
+}
+
+// TestStartBeforeIssuer: an issuer that comes up later is found without a token's help.
+func TestStartBeforeIssuer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.issuer.set(func(f *fakeIssuer) { f.down = true })
+	b.Start(context.Background())
+	if b.Health(context.Background()) == nil {
+		t.Error("healthy without keys")
+	}
+	b.issuer.set(func(f *fakeIssuer) { f.down = false })
+	b.waitForKeys(t)
+}
+
 func TestStartAndClose(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Start(context.Background())
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		if _, ok := b.KeyAge(); ok {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no keys after Start")
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-t.Context().Done():
-		}
-	}
+	b.waitForKeys(t)
 	b.Close()
 	if _, err := b.verify(b.sign(t, nil)); err != nil {
 		t.Errorf("after Close the keys at hand still serve: %v", err)
@@ -269,7 +289,16 @@ func TestBadDocuments(t *testing.T) {
 		"endless keys": keys(func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[` + strings.Repeat(" ", 300<<10) + `]}`)) }),
 		"no keys":      keys(func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[]}`)) }),
 		"not JSON":     keys(func(w http.ResponseWriter) { w.Write([]byte(`<html>`)) }),
-		"redirect":     keys(func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(http.StatusFound) }),
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/certs"):
+				http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			case r.URL.Path == "/elsewhere": // keys that would do
+				json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{published("rsa", "RS256", rsaKey())}})
+			default:
+				fmt.Fprintf(w, `{"issuer":"http://%s","jwks_uri":"http://%s/certs"}`, r.Host, r.Host)
+			}
+		},
 		"other issuer": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"issuer":"https://evil.example","jwks_uri":"http://%s/certs"}`, r.Host)
 		},
