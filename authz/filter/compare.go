@@ -1,10 +1,6 @@
 package filter
 
-import (
-	"fmt"
-
-	enginev1 "github.com/cerbos/cerbos/api/genpb/cerbos/engine/v1"
-)
+import "fmt"
 
 // mirrored are the operators that keep their meaning when operands swap sides.
 var mirrored = map[string]string{"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "hasIntersection": "hasIntersection"}
@@ -165,18 +161,18 @@ func (b *builder) oneOf(col Column, literal any, negate bool) (string, error) {
 			values = append(values, item.(string))
 		}
 	}
-	any := b.bind(values, arrayOf(col.Type))
+	bound := b.bind(values, arrayOf(col.Type))
 	null := col.Null == NullIsNull || col.Null == NullIsZero // NULL gives a definite answer
 	matches := col.Null == NullIsZero && zero                // and this is it
 	switch {
 	case !negate && matches:
-		return fmt.Sprintf("(%s = ANY(%s) OR %s IS NULL)", col.SQL, any, col.SQL), nil
+		return fmt.Sprintf("(%s = ANY(%s) OR %s IS NULL)", col.SQL, bound, col.SQL), nil
 	case !negate:
-		return fmt.Sprintf("%s = ANY(%s)", col.SQL, any), nil
+		return fmt.Sprintf("%s = ANY(%s)", col.SQL, bound), nil
 	case null && !matches:
-		return fmt.Sprintf("(%s <> ALL(%s) OR %s IS NULL)", col.SQL, any, col.SQL), nil
+		return fmt.Sprintf("(%s <> ALL(%s) OR %s IS NULL)", col.SQL, bound, col.SQL), nil
 	default: // an empty ALL is true of NULL too, which must stay refused
-		return fmt.Sprintf("(%s <> ALL(%s) AND %s IS NOT NULL)", col.SQL, any, col.SQL), nil
+		return fmt.Sprintf("(%s <> ALL(%s) AND %s IS NOT NULL)", col.SQL, bound, col.SQL), nil
 	}
 }
 
@@ -250,40 +246,4 @@ func (b *builder) columns(operator string, left, right Column, negate bool) (str
 		return "", &UnsupportedError{Operator: operator, Detail: "columns " + left.SQL + " and " + right.SQL + " differ in type or may be NULL"}
 	}
 	return fmt.Sprintf("%s %s %s", value(left), equality(negate != (operator == "ne")), value(right)), nil
-}
-
-// exists is col.exists(element, condition). Negated, every element must be known
-// not to match: a sub-query that took unknown for false would allow.
-func (b *builder) exists(operands []*enginev1.PlanResourcesFilter_Expression_Operand, negate bool, depth int) (string, error) {
-	if b.element != "" {
-		return "", &UnsupportedError{Operator: "exists", Detail: "nested"}
-	}
-	list, err := b.operand(operands[0], "exists")
-	if err != nil {
-		return "", err
-	}
-	lambda := operands[1].GetExpression()
-	if list.column == nil || !list.column.Type.array() || lambda.GetOperator() != "lambda" || len(lambda.GetOperands()) != 2 ||
-		lambda.GetOperands()[1].GetVariable() == "" {
-		return "", &UnsupportedError{Operator: "exists", Detail: "not over an array column with one name"}
-	}
-	col := *list.column
-	if col.Null == NullIsNull {
-		return "", &UnsupportedError{Operator: "exists", Detail: "null as a list in " + col.SQL}
-	}
-	b.element, b.elementCol = lambda.GetOperands()[1].GetVariable(), Column{SQL: "element.value", Type: col.Type.element()}
-	inner, err := b.condition(lambda.GetOperands()[0], false, depth+1)
-	b.element = ""
-	if err != nil {
-		return "", err
-	}
-	from := "SELECT FROM unnest(" + col.SQL + ") AS element(value) WHERE "
-	if !negate {
-		return "EXISTS (" + from + inner + ")", nil
-	}
-	out := "NOT EXISTS (" + from + "(" + inner + ") IS NOT FALSE)"
-	if col.Null != NullIsZero {
-		out = "(" + col.SQL + " IS NOT NULL AND " + out + ")"
-	}
-	return out, nil
 }

@@ -1,0 +1,274 @@
+package filter
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	enginev1 "github.com/cerbos/cerbos/api/genpb/cerbos/engine/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+var cols = map[string]Column{
+	ResourceID:    {SQL: "id", Type: UUID},
+	"sensitivity": {SQL: "sensitivity", Type: Text},
+	"owner_id":    {SQL: "owner_id", Type: Text},
+	"title":       {SQL: "title", Type: Text, Null: NullIsMissing},
+	"note":        {SQL: "note", Type: Text, Null: NullIsNull},
+	"label":       {SQL: "label", Type: Text, Null: NullIsZero},
+	"team_id":     {SQL: "team_id", Type: UUID, Null: NullIsZero},
+	"pii":         {SQL: "pii", Type: Bool},
+	"done":        {SQL: "done", Type: Bool, Null: NullIsMissing},
+	"size":        {SQL: "size", Type: Number},
+	"rank":        {SQL: "rank", Type: Number, Null: NullIsZero},
+	"tags":        {SQL: "tags", Type: TextArray},
+	"teams":       {SQL: "teams", Type: UUIDArray, Null: NullIsZero},
+	"bare":        {},
+}
+
+const (
+	uuid1 = "00000000-0000-7000-8000-000000000001"
+	attr  = "request.resource.attr."
+)
+
+type node = *enginev1.PlanResourcesFilter_Expression_Operand
+
+func lit(t testing.TB, v any) node {
+	t.Helper()
+	value, err := structpb.NewValue(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &enginev1.PlanResourcesFilter_Expression_Operand{Node: &enginev1.PlanResourcesFilter_Expression_Operand_Value{Value: value}}
+}
+
+func ref(n string) node {
+	if n != ResourceID {
+		n = attr + n
+	}
+	return name(n)
+}
+
+func op(operator string, operands ...node) node {
+	return &enginev1.PlanResourcesFilter_Expression_Operand{Node: &enginev1.PlanResourcesFilter_Expression_Operand_Expression{
+		Expression: &enginev1.PlanResourcesFilter_Expression{Operator: operator, Operands: operands}}}
+}
+
+func name(n string) node {
+	return &enginev1.PlanResourcesFilter_Expression_Operand{Node: &enginev1.PlanResourcesFilter_Expression_Operand_Variable{Variable: n}}
+}
+
+func plan(t testing.TB, condition node) *Plan {
+	t.Helper()
+	p, err := New(&enginev1.PlanResourcesFilter{Kind: enginev1.PlanResourcesFilter_KIND_CONDITIONAL, Condition: condition})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestSQL(t *testing.T) {
+	t.Parallel()
+	not := func(n node) node { return op("not", n) }
+	eq := func(n string, v any) node { return op("eq", ref(n), lit(t, v)) }
+	list := func(v ...any) node { return lit(t, v) }
+	e := func(n node) node { return op("exists", ref("tags"), op("lambda", n, name("x"))) }
+	cases := map[string]struct {
+		in   node
+		want string
+		args []any
+	}{
+		"constant":             {lit(t, true), "(TRUE)", nil},
+		"not a constant":       {not(lit(t, true)), "(FALSE)", nil},
+		"eq":                   {eq("sensitivity", "public"), "(sensitivity = $3::text)", []any{"public"}},
+		"eq, literal first":    {op("eq", lit(t, "u"), ref("owner_id")), "(owner_id = $3::text)", []any{"u"}},
+		"ne":                   {op("ne", ref("owner_id"), lit(t, "u")), "(owner_id <> $3::text)", []any{"u"}},
+		"not ne":               {not(op("ne", ref("owner_id"), lit(t, "u"))), "(owner_id = $3::text)", []any{"u"}},
+		"bare boolean":         {ref("pii"), "(pii = $3::boolean)", []any{true}},
+		"not a boolean":        {not(ref("pii")), "(pii <> $3::boolean)", []any{true}},
+		"id":                   {op("eq", ref(ResourceID), lit(t, uuid1)), "(id = $3::uuid)", []any{uuid1}},
+		"id that is no id":     {op("eq", ref(ResourceID), lit(t, "x")), "(FALSE)", nil},
+		"not an id":            {op("ne", ref(ResourceID), lit(t, "x")), "(id IS NOT NULL)", nil},
+		"id in other case":     {op("eq", ref(ResourceID), lit(t, strings.ToUpper("0000000a-0000-7000-8000-000000000001"))), "(FALSE)", nil},
+		"and or":               {op("and", ref("pii"), op("or", eq("size", 1.0), eq("size", 2.0))), "((pii = $3::boolean AND (size::double precision = $4::double precision OR size::double precision = $5::double precision)))", []any{true, 1.0, 2.0}},
+		"De Morgan":            {not(op("and", ref("pii"), op("or", eq("size", 1.0), eq("size", 2.0)))), "((pii <> $3::boolean OR (size::double precision <> $4::double precision AND size::double precision <> $5::double precision)))", []any{true, 1.0, 2.0}},
+		"double negation":      {not(not(ref("pii"))), "(pii = $3::boolean)", []any{true}},
+		"order":                {op("ge", ref("size"), lit(t, 3)), "(size::double precision >= $3::double precision)", []any{3.0}},
+		"order, literal first": {op("lt", lit(t, 5), ref("size")), "(size::double precision > $3::double precision)", []any{5.0}},
+		"not order":            {not(op("lt", ref("size"), lit(t, 5))), "(size::double precision >= $3::double precision)", []any{5.0}},
+		"order of text":        {op("le", ref("title"), lit(t, "m")), `(title COLLATE "C" <= $3::text)`, []any{"m"}},
+		"order, NULL is zero":  {op("le", ref("rank"), lit(t, 0)), "(coalesce(rank::double precision, 0) <= $3::double precision)", []any{0.0}},
+		"in":                   {op("in", ref("sensitivity"), list("a", "b")), "(sensitivity = ANY($3::text[]))", []any{[]string{"a", "b"}}},
+		"in nothing":           {op("in", ref("sensitivity"), list()), "(sensitivity = ANY($3::text[]))", []any{[]string{}}},
+		"not in":               {not(op("in", ref("title"), list("a"))), "((title <> ALL($3::text[]) AND title IS NOT NULL))", []any{[]string{"a"}}},
+		"not in, null":         {not(op("in", ref("note"), list("a"))), "((note <> ALL($3::text[]) OR note IS NULL))", []any{[]string{"a"}}},
+		"in ids":               {op("in", ref("team_id"), list(uuid1, "x")), "(team_id = ANY($3::uuid[]))", []any{[]string{uuid1}}},
+		"in ids or none":       {op("in", ref("team_id"), list(uuid1, "")), "((team_id = ANY($3::uuid[]) OR team_id IS NULL))", []any{[]string{uuid1}}},
+		"not in ids or none":   {not(op("in", ref("team_id"), list(uuid1, ""))), "((team_id <> ALL($3::uuid[]) AND team_id IS NOT NULL))", []any{[]string{uuid1}}},
+		"element":              {op("in", lit(t, "a"), ref("tags")), "(tags && $3::text[])", []any{[]string{"a"}}},
+		"intersection":         {op("hasIntersection", list("a", "b"), ref("tags")), "(tags && $3::text[])", []any{[]string{"a", "b"}}},
+		"no intersection":      {not(op("hasIntersection", ref("teams"), list(uuid1))), "(NOT (coalesce(teams, '{}'::uuid[]) && $3::uuid[]))", []any{[]string{uuid1}}},
+		"prefix":               {op("startsWith", ref("title"), lit(t, "a%_")), "(starts_with(title, $3::text))", []any{"a%_"}},
+		"no prefix":            {not(op("startsWith", ref("label"), lit(t, "a"))), "(NOT (starts_with(coalesce(label, ''), $3::text)))", []any{"a"}},
+		"suffix":               {op("endsWith", ref("title"), lit(t, "a")), "(right(title, length($3::text)) = $4::text)", []any{"a", "a"}},
+		"part":                 {op("contains", ref("title"), lit(t, "a")), "(strpos(title, $3::text) > 0)", []any{"a"}},
+		"exists":               {e(op("or", op("eq", name("x"), lit(t, "a")), op("startsWith", name("x"), lit(t, "b")))), "(EXISTS (SELECT FROM unnest(tags) AS element(value) WHERE (element.value = $3::text OR starts_with(element.value, $4::text))))", []any{"a", "b"}},
+		"not exists":           {not(e(op("eq", name("x"), lit(t, "a")))), "((tags IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(tags) AS element(value) WHERE (element.value = $3::text) IS NOT FALSE)))", []any{"a"}},
+		"columns":              {op("ne", ref("owner_id"), ref("sensitivity")), "(owner_id <> sensitivity)", nil},
+		"null never":           {eq("owner_id", nil), "(FALSE)", nil},
+		"null":                 {eq("note", nil), "(note IS NULL)", nil},
+		"not null":             {not(eq("note", nil)), "(note IS NOT NULL)", nil},
+		"ne, null":             {op("ne", ref("note"), lit(t, "a")), "(note IS DISTINCT FROM $3::text)", []any{"a"}},
+		"ne, missing":          {op("ne", ref("title"), lit(t, "a")), "(title <> $3::text)", []any{"a"}},
+		"no team":              {eq("team_id", ""), "(team_id IS NULL)", nil},
+		"some team":            {not(eq("team_id", "")), "(team_id IS NOT NULL)", nil},
+		"other team":           {op("ne", ref("team_id"), lit(t, uuid1)), "(team_id IS DISTINCT FROM $3::uuid)", []any{uuid1}},
+		"zero":                 {eq("label", ""), "(coalesce(label, $3::text) = $4::text)", []any{"", ""}},
+	}
+	for title, c := range cases {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			got, args, err := plan(t, c.in).SQL(cols, 3)
+			if err != nil || got != c.want || !reflect.DeepEqual(args, c.args) {
+				t.Errorf("got  %s %v %v\nwant %s %v", got, args, err, c.want, c.args)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeTranslatedIsRefused(t *testing.T) {
+	t.Parallel()
+	x := op("eq", name("x"), lit(t, "a"))
+	deep := ref("pii")
+	for range maxDepth + 1 {
+		deep = op("not", deep)
+	}
+	var unmapped *UnmappedError
+	var unsupported *UnsupportedError
+	cases := map[string]struct {
+		in   node
+		want any
+	}{
+		"unmapped":            {ref("salary"), &unmapped},
+		"column without type": {ref("bare"), &unmapped},
+		"principal":           {op("eq", name("request.principal.attr.mfa_level"), lit(t, 2)), &unmapped},
+		"aux data":            {name("request.aux_data.jwt.sub"), &unmapped},
+		"unknown operator":    {op("matches", ref("title"), lit(t, "a")), &unsupported},
+		"nested operand":      {op("gt", op("size", ref("tags"), lit(t, 1)), lit(t, 1)), &unsupported},
+		"wrong type":          {op("eq", ref("pii"), lit(t, "true")), &unsupported},
+		"number for text":     {op("eq", ref("title"), lit(t, 1)), &unsupported},
+		"text as a condition": {ref("title"), &unsupported},
+		"order of ids":        {op("lt", ref("team_id"), lit(t, uuid1)), &unsupported},
+		"mixed list":          {op("in", ref("title"), lit(t, []any{"a", 1})), &unsupported},
+		"in no list":          {op("in", ref("title"), lit(t, "a")), &unsupported},
+		"element of text":     {op("in", lit(t, "a"), ref("title")), &unsupported},
+		"column as a pattern": {op("startsWith", lit(t, "abc"), ref("title")), &unsupported},
+		"null that is absent": {op("eq", ref("title"), lit(t, nil)), &unsupported},
+		"nullable columns":    {op("eq", ref("title"), ref("owner_id")), &unsupported},
+		"columns of types":    {op("eq", ref("sensitivity"), ref("pii")), &unsupported},
+		"two literals":        {op("eq", lit(t, 1), lit(t, 1)), &unsupported},
+		"number as condition": {lit(t, 1), &unsupported},
+		"empty and":           {op("and"), &unsupported},
+		"not of two":          {op("not", ref("pii"), ref("pii")), &unsupported},
+		"nothing":             {&enginev1.PlanResourcesFilter_Expression_Operand{}, &unsupported},
+		"too deep":            {deep, &unsupported},
+		"exists over text":    {op("exists", ref("title"), op("lambda", x, name("x"))), &unsupported},
+		"exists of a column":  {op("exists", ref("tags"), op("lambda", op("and", x, ref("pii")), name("x"))), &unsupported},
+		"exists in exists": {op("exists", ref("tags"), op("lambda",
+			op("exists", ref("tags"), op("lambda", x, name("x"))), name("x"))), &unsupported},
+		"name outside exists": {op("and", op("exists", ref("tags"), op("lambda", x, name("x"))), x), &unmapped},
+	}
+	for title, c := range cases {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			got, args, err := plan(t, c.in).SQL(cols, 1)
+			switch want := c.want.(type) {
+			case **UnmappedError:
+				var e *UnmappedError
+				if !errors.As(err, &e) {
+					t.Errorf("got %v, want %T", err, *want)
+				}
+			case **UnsupportedError:
+				var e *UnsupportedError
+				if !errors.As(err, &e) {
+					t.Errorf("got %v, want %T", err, *want)
+				}
+			}
+			if got != "(FALSE)" || args != nil {
+				t.Errorf("the predicate beside the error is %s %v", got, args)
+			}
+		})
+	}
+}
+
+func TestNothingDenies(t *testing.T) {
+	t.Parallel()
+	for title, p := range map[string]*Plan{"nil": nil, "zero": {}} {
+		if where, _, err := p.SQL(cols, 1); where != "(FALSE)" || err != nil || !p.AlwaysDenied() || p.AlwaysAllowed() {
+			t.Errorf("%s plan: %s %v", title, where, err)
+		}
+	}
+	for title, f := range map[string]*enginev1.PlanResourcesFilter{
+		"nil": nil, "empty": {}, "unknown kind": {Kind: 99},
+		"conditional without a condition": {Kind: enginev1.PlanResourcesFilter_KIND_CONDITIONAL},
+	} {
+		if p, err := New(f); err == nil || !p.AlwaysDenied() {
+			t.Errorf("%s: %v %v", title, p, err)
+		}
+	}
+	if where, _, err := plan(t, ref("pii")).SQL(cols, 0); err == nil || where != "(FALSE)" {
+		t.Errorf("placeholder $0: %s %v", where, err)
+	}
+	allowed, err := New(&enginev1.PlanResourcesFilter{Kind: enginev1.PlanResourcesFilter_KIND_ALWAYS_ALLOWED})
+	if where, _, sqlErr := allowed.SQL(nil, 1); err != nil || sqlErr != nil || where != "(TRUE)" || !allowed.AlwaysAllowed() {
+		t.Errorf("allowed: %s %v %v", where, err, sqlErr)
+	}
+}
+
+// FuzzSQL holds the shape that any predicate must have: no literal in the text,
+// placeholders counted up from the first, balanced parentheses, FALSE beside an error.
+func FuzzSQL(f *testing.F) {
+	for _, seed := range []string{
+		`{"variable":"request.resource.attr.pii"}`,
+		`{"expression":{"operator":"in","operands":[{"variable":"request.resource.attr.team_id"},{"value":["","x';--"]}]}}`,
+		`{"expression":{"operator":"not","operands":[{"expression":{"operator":"exists","operands":[{"variable":"request.resource.attr.tags"},{"expression":{"operator":"lambda","operands":[{"expression":{"operator":"eq","operands":[{"variable":"x"},{"value":"a"}]}},{"variable":"x"}]}}]}}]}}`,
+		`{"expression":{"operator":"endsWith","operands":[{"variable":"request.resource.attr.title"},{"value":"$9"}]}}`,
+	} {
+		f.Add(seed, 1)
+	}
+	f.Fuzz(func(t *testing.T, source string, first int) {
+		var condition enginev1.PlanResourcesFilter_Expression_Operand
+		if protojson.Unmarshal([]byte(source), &condition) != nil || first < 1 || first > 1000 {
+			return
+		}
+		where, args, err := plan(t, &condition).SQL(cols, first)
+		if err != nil {
+			if where != "(FALSE)" || args != nil {
+				t.Fatalf("beside %v stands %s %v", err, where, args)
+			}
+			return
+		}
+		if n := strings.Count(where, "$"); n != len(args) {
+			t.Fatalf("%s has %d placeholders for %d arguments", where, n, len(args))
+		}
+		if strings.ContainsAny(where, ";\\") || strings.Contains(where, "--") {
+			t.Fatalf("%s holds more than the program wrote", where)
+		}
+		depth := 0
+		for i, r := range where {
+			switch r {
+			case '(':
+				depth++
+			case ')':
+				if depth--; depth == 0 && i != len(where)-1 {
+					t.Fatalf("%s is not one expression", where)
+				}
+			}
+		}
+		if depth != 0 {
+			t.Fatalf("%s is not balanced", where)
+		}
+	})
+}
