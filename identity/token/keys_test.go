@@ -300,6 +300,10 @@ func TestBadDocuments(t *testing.T) {
 			}
 		},
 		"other issuer": func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/certs") { // keys that would do
+				json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{published("rsa", "RS256", rsaKey())}})
+				return
+			}
 			fmt.Fprintf(w, `{"issuer":"https://evil.example","jwks_uri":"http://%s/certs"}`, r.Host)
 		},
 		"file jwks_uri": func(w http.ResponseWriter, r *http.Request) {
