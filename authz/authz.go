@@ -8,6 +8,7 @@ import (
 	"encore.app/authz/pdp"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
+	"encore.app/policies"
 	"encore.dev/beta/errs"
 )
 
@@ -35,7 +36,7 @@ var client = sync.OnceValues(func() (*pdp.Client, error) {
 	if secrets.CERBOS_ADDR == "" {
 		return nil, errors.New("authz: CERBOS_ADDR is not set: name the Cerbos PDP, host:port or unix:path")
 	}
-	return pdp.New(pdp.Config{Addr: secrets.CERBOS_ADDR})
+	return pdp.New(pdp.Config{Addr: secrets.CERBOS_ADDR, PolicyDigest: policies.Digest})
 })
 
 // Check asks whether the request's principal may do action on r. A decision against it is an error
@@ -53,7 +54,7 @@ func Check(ctx context.Context, action string, r Resource) (Decision, error) {
 	if err != nil {
 		return Decision{}, undecided(err)
 	}
-	note(ctx, Made{Decision: d, Action: action, Kind: r.Kind, ID: r.ID})
+	Note(ctx, Made{Decision: d, Action: action, Kind: r.Kind, ResourceID: r.ID})
 	if !d.Allowed {
 		return d, fault.Denied(reason(d), d.ID)
 	}
@@ -83,7 +84,7 @@ func CheckAll(ctx context.Context, p *principal.Principal, questions []Question)
 	for i, q := range questions {
 		for action, d := range decisions[i] {
 			d.Allowed = true // asking is not acting: a "no" in the answer refuses nothing
-			note(ctx, Made{Decision: d, Action: action, Kind: q.Resource.Kind, ID: q.Resource.ID})
+			Note(ctx, Made{Decision: d, Action: action, Kind: q.Resource.Kind, ResourceID: q.Resource.ID})
 		}
 	}
 	return decisions, nil

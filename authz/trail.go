@@ -8,8 +8,9 @@ import (
 // Made is a decision that was made for a request.
 type Made struct {
 	Decision
-	Action   string
-	Kind, ID string
+	Action     string
+	Kind       string
+	ResourceID string
 }
 
 // Trail collects the decisions of one request, so that whoever stands in front of the endpoint can
@@ -27,7 +28,8 @@ func WithTrail(ctx context.Context) (context.Context, *Trail) {
 	return context.WithValue(ctx, trailKey{}, t), t
 }
 
-func note(ctx context.Context, m Made) {
+// Note adds a decision to the trail that ctx carries, if it carries one.
+func Note(ctx context.Context, m Made) {
 	if t, ok := ctx.Value(trailKey{}).(*Trail); ok {
 		t.mu.Lock()
 		t.made = append(t.made, m)

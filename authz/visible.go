@@ -29,7 +29,7 @@ func Visible(ctx context.Context, kind, org string, columns map[string]filter.Co
 		return "", nil, undecided(err)
 	}
 	d := Decision{Allowed: !plan.AlwaysDenied()}
-	note(ctx, Made{Decision: d, Action: "list", Kind: kind})
+	Note(ctx, Made{Decision: d, Action: "list", Kind: kind})
 	if !d.Allowed {
 		return "", nil, fault.Denied(fault.PolicyDenied, "")
 	}

@@ -96,7 +96,7 @@ func recordDenial(ctx context.Context, x *exchange, denied authz.Made) {
 	if err != nil {
 		org = uuid.Nil
 	}
-	resource := event.Resource{Kind: denied.Kind, ID: denied.ID}
+	resource := event.Resource{Kind: denied.Kind, ID: denied.ResourceID}
 	e := event.New(principal.NewContext(ctx, x.principal), org, denied.Action, resource, event.Denied, denied.Decision)
 	record(ctx, e, map[string]any{"reasons": denied.Reasons})
 }

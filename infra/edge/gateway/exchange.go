@@ -77,14 +77,14 @@ func (x *exchange) finish(resp middleware.Response, took time.Duration) {
 	durations.WithLabelValues(x.info.Route, strconv.Itoa(status)).Observe(took.Seconds())
 
 	fields := []any{
-		"request_id", x.info.ID, "trace_id", x.traceID, "route", x.info.Route,
+		"request_id", x.info.ID, "route", x.info.Route,
 		"status", status, "duration_ms", float64(took.Microseconds()) / 1000, "outcome", outcome(status),
 	}
 	if p := x.principal; p != nil {
 		fields = append(fields, "actor", p.ID(), "org_id", p.OrgID(), "audience", p.Caller.Audience)
 	}
 	if made, ok := x.trail.Last(); ok {
-		fields = append(fields, "decision_id", made.ID, "policy_version", made.PolicyVersion)
+		fields = append(fields, "decision_id", made.Decision.ID, "policy_version", made.PolicyVersion)
 	}
 	if x.cause != nil {
 		rlog.Error("request", append(fields, "err", x.cause.Error())...)

@@ -1,0 +1,168 @@
+package orgs
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"encore.app/audit/event"
+	"encore.app/authz"
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/rowid"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// bundle is an organisation of a test's own with one row in every tenant table.
+type bundle struct {
+	org, user, team, project uuid.UUID
+}
+
+func setup(t *testing.T) bundle {
+	t.Helper()
+	b := bundle{org: rowid.New(), user: rowid.New(), team: rowid.New(), project: rowid.New()}
+	ctx := principal.NewContext(context.Background(), principal.New(&principal.Caller{UserID: b.user.String()}, nil))
+	e := event.New(ctx, b.org, "create", event.Resource{Kind: "org", ID: b.org.String()}, event.Succeeded, authz.Decision{})
+	if _, err := open().create(ctx, org{ID: b.org, Slug: "t" + b.org.String(), Name: "Test"}, e); err != nil {
+		t.Fatal(err)
+	}
+	write := func(sql string, args ...any) {
+		t.Helper()
+		err := open().db.Tx(ctx, tenantdb.Org(b.org), func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, sql, args...)
+			return err
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	write("insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, '{member}')", b.org, b.user)
+	write("insert into orgs.teams (org_id, id, name) values ($1, $2, 'team')", b.org, b.team)
+	write("insert into orgs.team_memberships (org_id, team_id, user_id, team_roles) values ($1, $2, $3, '{lead}')", b.org, b.team, b.user)
+	write("insert into licensing.licenses (org_id, tier, seats, source) values ($1, 'pro', 1, 'manual')", b.org)
+	write(`insert into audit.events (org_id, id, occurred_at, actor_id, actor_type, impersonator_id, action, resource_kind,
+		resource_id, outcome, request_id, decision_id, policy_version, ip, changes)
+		values ($1, $2, now(), '', 'user', '', 'read', 'org', '', 'allowed', '', '', '', '', '{}')`, b.org, rowid.New())
+	again := e
+	again.ID = rowid.New()
+	p := project{ID: b.project, OrgID: b.org, TeamID: &b.team, OwnerID: b.user, Title: "t", Sensitivity: "internal"}
+	if _, err := open().createProject(ctx, p, again); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// tenantTables are the tables whose rows belong to organisations, with the column that says to which.
+// They are read from the catalogue, so that a new one is tested the day it is made.
+func tenantTables(t *testing.T) map[string]string {
+	t.Helper()
+	type found struct{ Table, Column string }
+	rows, err := tenantdb.Rows(context.Background(), open().db, tenantdb.Scope{}, pgx.RowToStructByPos[found], `
+select table_schema || '.' || table_name, column_name from information_schema.columns
+ where table_schema in ('identity', 'orgs', 'licensing', 'audit') and column_name = 'org_id'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string]string{"orgs.orgs": "id"}
+	for _, r := range rows {
+		tables[r.Table] = r.Column
+	}
+	if len(tables) < 7 {
+		t.Fatalf("only %v", tables)
+	}
+	return tables
+}
+
+func countRows(t *testing.T, scope tenantdb.Scope, table, where string, args ...any) int {
+	t.Helper()
+	n, err := tenantdb.Row(context.Background(), open().db, scope, pgx.RowTo[int],
+		fmt.Sprintf("select count(*) from %s where %s", table, where), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// No query here says which organisation it wants: row-level security alone keeps them apart.
+func TestRowLevelSecurityHoldsWithoutThePredicate(t *testing.T) {
+	t.Parallel()
+	ours, theirs := setup(t), setup(t)
+	for table, column := range tenantTables(t) {
+		t.Run(table, func(t *testing.T) {
+			if n := countRows(t, tenantdb.Org(ours.org), table, column+" = $1", ours.org); n == 0 {
+				t.Error("our own row is not there: this proves nothing")
+			}
+			if n := countRows(t, tenantdb.Org(ours.org), table, column+" <> $1", ours.org); n != 0 {
+				t.Errorf("%d foreign rows in our scope", n)
+			}
+			if n := countRows(t, tenantdb.Scope{}, table, "true"); n != 0 {
+				t.Errorf("%d rows without a scope", n)
+			}
+			if n := countRows(t, tenantdb.User(theirs.user), table, column+" = $1", ours.org); n != 0 {
+				t.Errorf("%d of our rows in the scope of a user of another organisation", n)
+			}
+			if table == "orgs.projects" {
+				if n := countRows(t, tenantdb.Platform(), table, "true"); n != 0 {
+					t.Errorf("platform staff see %d resources", n)
+				}
+			}
+		})
+	}
+}
+
+func TestRowLevelSecurityIsForced(t *testing.T) {
+	t.Parallel()
+	for table := range tenantTables(t) {
+		if n := countRows(t, tenantdb.Scope{}, "pg_class", "oid = $1::regclass and relrowsecurity and relforcerowsecurity", table); n != 1 {
+			t.Errorf("%s is not under forced row-level security", table)
+		}
+	}
+	if n := countRows(t, tenantdb.Scope{}, "pg_roles", "rolname = current_user and (rolsuper or rolbypassrls)"); n != 0 {
+		t.Error("the app runs as a role that row-level security does not bind")
+	}
+}
+
+func TestWritesCannotLeaveTheScope(t *testing.T) {
+	t.Parallel()
+	ours, theirs := setup(t), setup(t)
+	ctx := context.Background()
+	for name, sql := range map[string]string{
+		"insert": "insert into orgs.teams (org_id, id, name) values ('" + theirs.org.String() + "', '" + rowid.New().String() + "', 'x')",
+		"move":   "update orgs.teams set org_id = '" + theirs.org.String() + "'",
+	} {
+		err := open().db.Tx(ctx, tenantdb.Org(ours.org), func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, sql)
+			return err
+		})
+		if err == nil {
+			t.Errorf("%s into another organisation went through", name)
+		}
+	}
+	err := open().db.Tx(ctx, tenantdb.Org(ours.org), func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "delete from orgs.projects")
+		if err == nil && tag.RowsAffected() != 1 {
+			t.Errorf("deleted %d rows, ours is 1", tag.RowsAffected())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := countRows(t, tenantdb.Org(theirs.org), "orgs.projects", "true"); n != 1 {
+		t.Errorf("they have %d projects left", n)
+	}
+}
+
+func TestTheScopeDoesNotOutliveItsTransaction(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for range 20 { // the pool hands the same connections out again
+		if n := countRows(t, tenantdb.Org(b.org), "orgs.projects", "true"); n != 1 {
+			t.Fatalf("own scope: %d", n)
+		}
+		if n := countRows(t, tenantdb.Scope{}, "orgs.projects", "true"); n != 0 {
+			t.Fatalf("no scope: %d", n)
+		}
+	}
+}
