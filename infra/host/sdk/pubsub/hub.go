@@ -7,8 +7,10 @@ import (
 	"os"
 	"sync"
 
+	"encore.dev/internal/appinfo"
 	"encore.dev/internal/broker"
 	"encore.dev/internal/lifecycle"
+	"encore.dev/internal/part"
 	"encore.dev/shutdown"
 )
 
@@ -92,6 +94,8 @@ func (h *hub) open(ctx context.Context, roles lifecycle.Role) error {
 	var t broker.Transport
 	if url := os.Getenv(urlVariable); url != "" {
 		t = broker.NewRabbit(broker.RabbitConfig{URL: url, Variable: urlVariable, Topology: topology})
+	} else if appinfo.CurrentEnv().Deployed() {
+		return &part.Error{Part: "RabbitMQ", Variable: urlVariable, Problem: "is not set; messages in memory are for development"}
 	} else {
 		t = broker.NewMemory(broker.MemoryConfig{Topology: topology, Consumes: roles&lifecycle.Worker != 0})
 	}
