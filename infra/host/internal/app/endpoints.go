@@ -18,10 +18,13 @@ func (a *App) signature(s *Service, p *Package, d *source.Decl, renamed bool) *t
 		return nil
 	}
 	if d.Func.Recv == nil {
-		if renamed {
-			name = wrap.ImplName(name)
-		}
 		fn, _ := p.Types.Scope().Lookup(name).(*types.Func)
+		if renamed {
+			// A signature too wrong for a wrapper has kept its name.
+			if impl, ok := p.Types.Scope().Lookup(wrap.ImplName(name)).(*types.Func); ok {
+				fn = impl
+			}
+		}
 		if fn == nil {
 			return nil
 		}

@@ -39,11 +39,27 @@ type Field struct {
 	QueryName string
 	JSONName  string
 	Wire      string // the name in a header or cookie
+	queryTag  bool
+	jsonTag   bool
 	Type      types.Type
 	Optional  bool
 	OmitEmpty bool
 	Sensitive bool
 	Pos       token.Pos
+}
+
+// Place says where a request field travels for a method, and under which name; no name means that
+// it does not. A method with a body takes a field from the query only if it has a query tag and
+// no json tag, as the two are often written together.
+func (f *Field) Place(method string) (Where, string) {
+	switch {
+	case f.Where != Default:
+		return f.Where, f.Wire
+	case HasBody(method) && (f.jsonTag || !f.queryTag):
+		return Default, f.JSONName
+	default:
+		return Query, f.QueryName
+	}
 }
 
 // use is what a payload is for; the rules differ.
@@ -105,19 +121,28 @@ func (ps payloads) read(t types.Type, pos token.Pos, u use, inQuery, inBody bool
 func (ps payloads) field(v *types.Var, tag reflect.StructTag, u use) *Field {
 	f := &Field{Name: v.Name(), Type: v.Type(), QueryName: snake(v.Name()), JSONName: v.Name(), Pos: v.Pos()}
 	if q, ok := firstTag(tag, "query", "qs"); ok {
+		f.queryTag = true
 		name, _, _ := strings.Cut(q, ",")
-		if f.QueryName = name; name == "-" {
+		switch name {
+		case "-":
 			f.QueryName = ""
+		case "":
+		default:
+			f.QueryName = name
 		}
 		if u == forAuth {
 			f.Where, f.Wire = Query, f.QueryName
 		}
 	}
 	if j, ok := tag.Lookup("json"); ok {
+		f.jsonTag = true
 		name, opts, _ := strings.Cut(j, ",")
 		switch {
 		case j == "-":
 			f.JSONName = ""
+			if !f.queryTag {
+				f.QueryName = ""
+			}
 		case name != "":
 			f.JSONName = name
 		}
@@ -173,119 +198,14 @@ func (ps payloads) checkField(f *Field, u use, inQuery, inBody bool) {
 	case u == forAuth:
 		ps.diags.Addf(f.Pos, "auth parameter %s needs a header, query or cookie tag", f.Name)
 	default:
-		if inQuery && f.QueryName != "" {
+		queryOnly := u == forRequest && f.queryTag && !f.jsonTag
+		if (inQuery || queryOnly) && f.QueryName != "" {
 			ps.checkScalar(f, "query")
 		}
-		if inBody && f.JSONName != "" {
+		if inBody && !queryOnly && f.JSONName != "" {
 			ps.checkBody(f.Type, f.Pos, f.Name, map[types.Type]bool{})
 		}
 	}
-}
-
-// checkScalar holds for what travels as text: builtins, a few well-known types, option.Option of
-// them, and slices.
-func (ps payloads) checkScalar(f *Field, where string) {
-	t := types.Unalias(f.Type)
-	if isByteSlice(t) || isNamed(t, "encoding/json", "RawMessage") {
-		return
-	}
-	if s, ok := t.(*types.Slice); ok {
-		t = types.Unalias(s.Elem())
-	} else if n, ok := t.(*types.Named); ok && isNamed(n, "encore.dev/types/option", "Option") && n.TypeArgs().Len() == 1 {
-		t = types.Unalias(n.TypeArgs().At(0))
-	}
-	switch t := t.(type) {
-	case *types.Basic:
-		if t.Info()&(types.IsBoolean|types.IsNumeric|types.IsString) != 0 && t.Info()&types.IsComplex == 0 && t.Kind() != types.Uintptr {
-			return
-		}
-	case *types.Pointer:
-		ps.diags.Addf(f.Pos, "%s field %s is a pointer (%s); use option.Option or the plain type", where, f.Name, short(f.Type))
-		return
-	case *types.Named:
-		if isNamed(t, "time", "Time") || isNamed(t, "encore.dev/types/uuid", "UUID") || isNamed(t, "encore.dev/beta/auth", "UID") || isNamed(t, "encoding/json", "RawMessage") {
-			return
-		}
-		ps.diags.Addf(f.Pos, "%s field %s has the named type %s; use the plain type and check it in Validate", where, f.Name, short(f.Type))
-		return
-	case *types.Slice:
-		if isByteSlice(t) {
-			return
-		}
-	}
-	ps.diags.Addf(f.Pos, "%s field %s has type %s, which cannot travel in a %s; use a builtin, time.Time, uuid.UUID or a slice of them", where, f.Name, short(f.Type), where)
-}
-
-// checkBody walks a JSON field's type for what Encore refuses in payloads.
-func (ps payloads) checkBody(t types.Type, pos token.Pos, name string, seen map[types.Type]bool) {
-	t = types.Unalias(t)
-	if seen[t] {
-		return
-	}
-	seen[t] = true
-	switch u := t.(type) {
-	case *types.Named:
-		if wellKnown(u) {
-			return
-		}
-		if isNamed(u, "encore.dev/types/option", "Option") {
-			ps.checkBody(u.TypeArgs().At(0), pos, name, seen)
-			return
-		}
-		ps.checkBody(u.Underlying(), pos, name, seen)
-	case *types.Pointer:
-		ps.checkBody(u.Elem(), pos, name, seen)
-	case *types.Slice:
-		ps.checkBody(u.Elem(), pos, name, seen)
-	case *types.Array:
-		ps.checkBody(u.Elem(), pos, name, seen)
-	case *types.Map:
-		if b, ok := u.Key().Underlying().(*types.Basic); !ok || b.Info()&(types.IsString|types.IsInteger) == 0 {
-			ps.diags.Addf(pos, "field %s is a map whose keys are %s; use string or integer keys", name, short(u.Key()))
-		}
-		ps.checkBody(u.Elem(), pos, name, seen)
-	case *types.Struct:
-		for i := range u.NumFields() {
-			v := u.Field(i)
-			if v.Embedded() {
-				ps.diags.Addf(v.Pos(), "embedded field %s in a payload; name the field or copy its fields", v.Name())
-			} else if v.Exported() && reflect.StructTag(u.Tag(i)).Get("json") != "-" {
-				ps.checkBody(v.Type(), v.Pos(), v.Name(), seen)
-			}
-		}
-	case *types.Interface:
-		ps.diags.Addf(pos, "field %s is an interface; payload fields must have concrete types, json.RawMessage for free-form JSON", name)
-	case *types.Signature, *types.Chan:
-		ps.diags.Addf(pos, "field %s has type %s, which cannot travel in a payload; remove it", name, short(t))
-	case *types.Basic:
-		if u.Info()&types.IsComplex != 0 || u.Kind() == types.UnsafePointer {
-			ps.diags.Addf(pos, "field %s has type %s, which JSON cannot hold", name, short(t))
-		}
-	}
-}
-
-// wellKnown are structs and slices that Encore encodes as one value.
-func wellKnown(n *types.Named) bool {
-	return isNamed(n, "time", "Time") || isNamed(n, "encore.dev/types/uuid", "UUID") ||
-		isNamed(n, "encoding/json", "RawMessage") || isNamed(n, "encore.dev/beta/auth", "UID")
-}
-
-func isNamed(t types.Type, pkg, name string) bool {
-	n, ok := types.Unalias(t).(*types.Named)
-	return ok && n.Obj().Name() == name && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == pkg
-}
-
-func isByteSlice(t types.Type) bool {
-	s, ok := t.(*types.Slice)
-	if !ok {
-		return false
-	}
-	b, ok := s.Elem().(*types.Basic)
-	return ok && b.Kind() == types.Byte
-}
-
-func short(t types.Type) string {
-	return types.TypeString(t, func(p *types.Package) string { return p.Name() })
 }
 
 func firstTag(tag reflect.StructTag, keys ...string) (string, bool) {

@@ -25,7 +25,7 @@ func checkSymbols(t *source.Tree, ws *workspace.Workspace) {
 					continue
 				}
 				if _, done := known[path]; !done {
-					known[path] = exported(filepath.Join(ws.SDK, strings.TrimPrefix(path, "encore.dev")))
+					known[path] = exported(ws, path)
 				}
 				if known[path] == nil || path == "encore.dev/host" || strings.Contains(path, "/internal") {
 					t.Diags.Addf(spec.Pos(), "%s is not provided by the stock-Go host; do without the package, or add it to the host's sdk", path)
@@ -85,8 +85,12 @@ func declares(fn *ast.FuncDecl, name string) bool {
 	return found
 }
 
-// exported lists what the package in dir declares, or nil if there is none.
-func exported(dir string) map[string]bool {
+// Provides reports whether the host's sdk declares a symbol.
+func Provides(ws *workspace.Workspace, path, symbol string) bool { return exported(ws, path)[symbol] }
+
+// exported lists what the sdk's package declares, or nil if there is none.
+func exported(ws *workspace.Workspace, path string) map[string]bool {
+	dir := filepath.Join(ws.SDK, filepath.FromSlash(strings.TrimPrefix(path, "encore.dev")))
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil

@@ -1,13 +1,10 @@
 package build
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"encore.app/infra/host/internal/source"
@@ -57,23 +54,6 @@ func gitRevision(root string) (revision string, modified bool) {
 	}
 	status, err := exec.Command("git", "-C", root, "status", "--porcelain").Output()
 	return strings.TrimSpace(string(head)), err != nil || len(status) > 0
-}
-
-// Test runs go test with args. Each run has a name of its own, under which the runtime keeps its
-// test databases.
-func (p *Prepared) Test(args []string) error {
-	cmd := p.goCommand("test", args...)
-	run := os.Getenv("HOST_TEST_RUN")
-	if run == "" {
-		var b [4]byte
-		rand.Read(b[:]) // never fails
-		run = hex.EncodeToString(b[:])
-	}
-	cmd.Env = append(cmd.Env, "APP_ENV=test", "HOST_TEST_RUN="+run)
-	if slices.Contains(args, "-race") {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=1") // the race detector needs it
-	}
-	return cmd.Run()
 }
 
 // WriteEditorFiles puts encore.gen.go files into the service directories, so that editors and

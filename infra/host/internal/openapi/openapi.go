@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"go/types"
 	"net/http"
 	"slices"
 	"strings"
@@ -180,19 +181,19 @@ func (d *document) request(e *app.Endpoint, method string) (params []any, body o
 	}
 	var inBody []*app.Field
 	for _, f := range e.Request.Fields {
-		name, in := f.Wire, "header"
-		if f.Where != app.Header {
-			if app.HasBody(method) {
-				if f.JSONName != "" {
-					inBody = append(inBody, f)
-				}
-				continue
-			}
-			if name, in = f.QueryName, "query"; name == "" {
-				continue
-			}
+		where, name := f.Place(method)
+		if name == "" {
+			continue
 		}
-		p := object{"name": name, "in": in, "schema": d.schemas.of(f.Type)}
+		if where == app.Default {
+			inBody = append(inBody, f)
+			continue
+		}
+		in := "query"
+		if where == app.Header {
+			in = "header"
+		}
+		p := object{"name": name, "in": in, "schema": d.schemas.of(given(f.Type))}
 		if doc := d.app.FieldDoc(f.Pos); doc != "" {
 			p["description"] = doc
 		}
@@ -203,6 +204,14 @@ func (d *document) request(e *app.Endpoint, method string) (params []any, body o
 	}
 	schema := d.payload(e.Request, inBody)
 	return params, object{"required": true, "content": object{"application/json": object{"schema": schema}}}
+}
+
+// given is a parameter's type when it is there at all: without the option.Option around it.
+func given(t types.Type) types.Type {
+	if n, ok := types.Unalias(t).(*types.Named); ok && mayBeNull(n) {
+		return n.TypeArgs().At(0)
+	}
+	return t
 }
 
 // payload is the schema of what a payload has in the body: a component if that is all of it.
@@ -268,46 +277,4 @@ var errorSchema = object{
 			},
 		},
 	},
-}
-
-// schemeNames are the names of the ways to pass the auth handler, in order.
-func schemeNames(a *app.App) []string {
-	if a.Auth == nil {
-		return nil
-	}
-	if a.Auth.Params == nil {
-		return []string{"bearer"}
-	}
-	var names []string
-	for _, f := range a.Auth.Params.Fields {
-		names = append(names, schemeName(f))
-	}
-	return names
-}
-
-func schemeName(f *app.Field) string {
-	if f.Where == app.Header && strings.EqualFold(f.Wire, "Authorization") {
-		return "bearer"
-	}
-	return f.Name
-}
-
-func securitySchemes(a *app.App) object {
-	out := object{}
-	if a.Auth == nil {
-		return out
-	}
-	if a.Auth.Params == nil {
-		out["bearer"] = object{"type": "http", "scheme": "bearer"}
-		return out
-	}
-	in := map[app.Where]string{app.Header: "header", app.Query: "query", app.Cookie: "cookie"}
-	for _, f := range a.Auth.Params.Fields {
-		if name := schemeName(f); name == "bearer" {
-			out[name] = object{"type": "http", "scheme": "bearer"}
-		} else {
-			out[name] = object{"type": "apiKey", "in": in[f.Where], "name": f.Wire}
-		}
-	}
-	return out
 }
