@@ -142,7 +142,7 @@ func (s *stack) bringUp(ctx context.Context, p plan) error {
 		if err != nil {
 			return &PartError{Part: p.name, Variable: p.variable, Err: err}
 		}
-		part.Version, part.How = got.version, got.how
+		part.Version, part.How = orUnknown(got.version), got.how
 		values[p.variable] = got.value
 		s.mu.Lock()
 		s.stops = append(s.stops, got.stop)

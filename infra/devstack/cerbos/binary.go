@@ -143,6 +143,9 @@ func (r release) fetch(ctx context.Context, path string, logf func(string, ...an
 // refuses.
 const buildModule = "module build\n\ngo 1.26.4\n\nrequire github.com/cerbos/cerbos v" + ServerVersion + "\n"
 
+// versionSymbol is where the server keeps the version that it reports.
+const versionSymbol = "github.com/cerbos/cerbos/internal/util.Version"
+
 // build makes the server from its Go module, whose checksum the Go toolchain checks.
 func build(ctx context.Context, path string, logf func(string, ...any)) error {
 	logf("building the Cerbos server %s for %s from its Go module (minutes, once)", ServerVersion, runtime.GOARCH)
@@ -155,7 +158,7 @@ func build(ctx context.Context, path string, logf func(string, ...any)) error {
 		return err
 	}
 	program := filepath.Join(dir, "cerbos")
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", program, "github.com/cerbos/cerbos/cmd/cerbos")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w -X "+versionSymbol+"="+ServerVersion, "-o", program, "github.com/cerbos/cerbos/cmd/cerbos")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
