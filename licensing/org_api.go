@@ -21,7 +21,7 @@ type License struct {
 
 // GetLicense is the organisation's licence; one that bought nothing has the free one.
 //
-// Owners, administrators, billing and auditors may.
+// Members may; what they are offered depends on it.
 //
 //encore:api auth method=GET path=/api/v1/org/:org_id/license
 func (s *Service) GetLicense(ctx context.Context, org_id uuid.UUID) (*License, error) {
