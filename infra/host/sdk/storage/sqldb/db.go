@@ -52,11 +52,14 @@ func named(name string) *Database {
 	return d
 }
 
-// ForHandle wraps a handle of the host, for package et.
-func ForHandle(h *db.Handle) *Database { return &Database{handle: h} }
+// Package et makes and takes apart databases; apps must not.
+func init() {
+	db.Expose(
+		func(h *db.Handle) any { return forHandle(h) },
+		func(d any) *db.Handle { return d.(*Database).handle })
+}
 
-// HandleOf is the host's side of a database, for package et.
-func HandleOf(d *Database) *db.Handle { return d.handle }
+func forHandle(h *db.Handle) *Database { return &Database{handle: h} }
 
 // Hooks are called as connections come.
 type Hooks struct {

@@ -35,7 +35,7 @@ func fresh(t *testing.T) *Database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ForHandle(h)
+	return forHandle(h)
 }
 
 func TestSameNameIsSameHandle(t *testing.T) {
