@@ -42,8 +42,9 @@ check: ## Encore's rules, formatting and vet
 	@cd infra/host && go vet ./...
 	@cd infra/host/sdk && go vet ./...
 
-policies: ## compile and test the policies
-	@$${CERBOS_BIN:-$$($(DEVSTACK) cerbos)} compile --strict-evaluation --output=tree policies
+policies: $(DEVSTACK) ## compile and test the policies
+	@if [ -z "$${CERBOS_BIN:-}" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory policies; fi; \
+	"$$CERBOS_BIN" compile --strict-evaluation --output=list --no-color policies | tail -n 5
 
 test-host:
 	cd infra/host/sdk && go test ./...

@@ -112,6 +112,9 @@ func (s *stack) planCerbos() plan {
 			server.Stop()
 			return started{}, err
 		}
+		s.mu.Lock()
+		s.values["CERBOS_BIN"] = program // make policies and the PDP's own tests run the same program
+		s.mu.Unlock()
 		return started{server.Addr(), version, "child process", server.Stop}, nil
 	}
 	return p

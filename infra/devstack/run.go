@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"encore.app/infra/devstack/seed"
 )
 
 const (
@@ -46,6 +48,12 @@ func Run(ctx context.Context, config Config, command []string) (int, error) {
 	select {
 	case ok := <-ready:
 		if ok {
+			// A ready app has migrated; only then is there anything to seed.
+			if err := s.seed(readyCtx); err != nil {
+				cancel()
+				app.Stop()
+				return 0, err
+			}
 			s.banner(base)
 		}
 		select {
@@ -59,6 +67,30 @@ func Run(ctx context.Context, config Config, command []string) (int, error) {
 	}
 	app.Stop()
 	return app.ExitCode(), nil
+}
+
+// seed puts the demo tenants in, in development.
+func (s *stack) seed(ctx context.Context) error {
+	if s.config.Env["APP_ENV"] != "dev" {
+		return nil
+	}
+	config := s.config
+	config.Env = config.Env.With(s.values)
+	return Seed(ctx, config)
+}
+
+// Seed puts the demo tenants into DATABASE_URL, for the people that OIDC_ISSUER_URL signs in.
+func Seed(ctx context.Context, config Config) error {
+	for _, name := range []string{"DATABASE_URL", "OIDC_ISSUER_URL"} {
+		if config.Env[name] == "" {
+			return fmt.Errorf("seed: %s is not set", name)
+		}
+	}
+	return seed.Run(ctx, seed.Config{
+		DatabaseURL: config.Env["DATABASE_URL"],
+		Issuer:      config.Env["OIDC_ISSUER_URL"],
+		DemoRealm:   filepath.Join(config.Root, "infra/keycloak/demo.json"),
+	})
 }
 
 // awaitReadyz polls until the app says that it is ready, or ctx ends.
@@ -107,7 +139,7 @@ func (s *stack) banner(base string) {
 	fmt.Fprintf(out, "\n  Tenantry is ready.\n\n")
 	fmt.Fprintf(out, "  API       %s/api/v1\n", base)
 	fmt.Fprintf(out, "  health    %s/readyz\n", base)
-	fmt.Fprintf(out, "  console   %s/ops\n", base)
+	fmt.Fprintf(out, "  metrics   %s/metrics\n", base)
 	if issuer != "" {
 		fmt.Fprintf(out, "  issuer    %s\n", issuer)
 	}

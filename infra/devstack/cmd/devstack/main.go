@@ -19,6 +19,7 @@ const usage = `usage: devstack run   [--real] -- COMMAND…
        devstack up    [--real] [--secrets NAME,NAME…]
        devstack exec  [--real] [--require PART,PART…] -- COMMAND…
        devstack reset
+       devstack seed          DATABASE_URL, OIDC_ISSUER_URL: the demo tenants
 `
 
 func main() {
@@ -70,6 +71,8 @@ func command(ctx context.Context, args []string) (int, error) {
 		return devstack.Exec(ctx, config, rest)
 	case args[0] == "up" && len(rest) == 0:
 		return 0, devstack.Up(ctx, config, names(*secrets))
+	case args[0] == "seed" && len(rest) == 0:
+		return 0, devstack.Seed(ctx, config)
 	case args[0] == "reset" && len(rest) == 0:
 		return 0, devstack.Reset(root)
 	}
