@@ -200,8 +200,13 @@ func env(o *options, fs *flag.FlagSet, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// The variable replaces what go env -w has set, so that goes along.
+	goflags, err := p.Workspace.Go("env", "GOFLAGS").Output()
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(out, "export GOWORK='%s'\nexport GOFLAGS='%s'\n", p.Workspace.File,
-		strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+p.Overlay))
+		strings.TrimSpace(strings.TrimSpace(string(goflags))+" -overlay="+p.Overlay))
 	return err
 }
 

@@ -57,7 +57,7 @@ func start(t *testing.T, bin string) string {
 	l.Close()
 
 	cmd := exec.Command(bin, "--listen", addr)
-	cmd.Env = append(os.Environ(), "APP_ENV=dev", "LOG_FORMAT=json", "GREETING=hello", "LIMIT_SECRET=x")
+	cmd.Env = append(os.Environ(), "APP_ENV=dev", "LOG_FORMAT=json", "GREETING=hello")
 	log := &strings.Builder{}
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {

@@ -53,6 +53,13 @@ func (a *App) readEndpoints() {
 			}
 		}
 	}
+	for _, s := range a.Services {
+		for _, e := range s.Endpoints {
+			if e.Access == directive.Auth && a.Auth == nil {
+				a.diags.Addf(e.decl.Pos, "endpoint %s needs a caller, but the app has no encore:authhandler; write one, or change the access", e.Name)
+			}
+		}
+	}
 }
 
 func (a *App) readEndpoint(s *Service, d *source.Decl) {

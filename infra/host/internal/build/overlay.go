@@ -44,7 +44,9 @@ func Prepare(ws *workspace.Workspace) (*Prepared, error) {
 	}
 	state := filepath.Join(ws.Root, filepath.FromSlash(stateFile))
 	if old, err := os.ReadFile(state); err == nil && string(old) == sum {
-		return p, nil
+		if _, err := os.Stat(p.Overlay); err == nil {
+			return p, nil
+		}
 	}
 	a, t, err := app.Read(ws)
 	if err != nil {
@@ -57,7 +59,7 @@ func Prepare(ws *workspace.Workspace) (*Prepared, error) {
 	if err := write(a, t, p.Overlay); err != nil {
 		return nil, err
 	}
-	return p, os.WriteFile(state, []byte(sum), 0o644)
+	return p, writeFile(state, []byte(sum))
 }
 
 // write puts the generated files and the overlay on disk.
@@ -123,7 +125,8 @@ func write(a *app.App, t *source.Tree, overlay string) error {
 	return writeFile(overlay, data)
 }
 
-// writeFile leaves a file alone whose content is right already, so that build caches stay warm.
+// writeFile leaves a file alone whose content is right already, so that build caches stay warm,
+// and replaces it as a whole, because builds may run side by side.
 func writeFile(name string, content []byte) error {
 	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, content) {
 		return nil
@@ -131,7 +134,16 @@ func writeFile(name string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(name, content, 0o644)
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // gone already if all went well
+	_, err = tmp.Write(content)
+	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
 }
 
 // sweep removes generated files of packages that are gone.
