@@ -4,11 +4,40 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"encore.dev"
+	"encore.dev/internal/registry"
 )
+
+// Sweep stands for an endpoint; what is registered for it is what must run.
+func Sweep(context.Context) error { return errors.New("the function itself was called") }
+
+var calls atomic.Int32
+
+func init() {
+	r := registry.Process()
+	r.AddService(&registry.Service{Name: "sweeper", Package: "encore.dev/cron"})
+	r.AddEndpoint(&registry.Endpoint{
+		Service: "sweeper", Name: "Sweep", Methods: []string{"POST"}, Path: "/sweeper.Sweep",
+		Call: func(context.Context, []any, any) (any, error) { calls.Add(1); return nil, nil },
+	})
+}
+
+// An endpoint of the app runs as in a call, which is where its middleware is.
+func TestRegisteredEndpointIsCalled(t *testing.T) {
+	t.Parallel()
+	before := calls.Load()
+	plan, err := (&Job{ID: "sweep", Every: Hour, Endpoint: Sweep}).plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.Run(t.Context(), tick()); err != nil || calls.Load() != before+1 {
+		t.Fatalf("%v, %d calls", err, calls.Load()-before)
+	}
+}
 
 func tick() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
@@ -17,8 +46,11 @@ func TestRunSeesItsTick(t *testing.T) {
 	var key string
 	failed := errors.New("failed")
 	for name, endpoint := range map[string]any{
-		"one result":  func(context.Context) error { key = encore.CurrentRequest().CronIdempotencyKey; return failed },
-		"two results": func(context.Context) (*int, error) { key = encore.CurrentRequest().CronIdempotencyKey; return nil, failed },
+		"one result": func(context.Context) error { key = encore.CurrentRequest().CronIdempotencyKey; return failed },
+		"two results": func(context.Context) (*int, error) {
+			key = encore.CurrentRequest().CronIdempotencyKey
+			return nil, failed
+		},
 	} {
 		key = ""
 		plan, err := (&Job{ID: "sweep", Every: Hour, Endpoint: endpoint}).plan()

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"sync"
@@ -138,11 +139,15 @@ func pool(t *testing.T) *pgxpool.Pool {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	if _, err := p.Exec(t.Context(), `SELECT pg_advisory_lock(1); `+Table+`; SELECT pg_advisory_unlock(1)`); err != nil {
+	tableMu.Lock() // two sessions cannot make one table at the same time
+	defer tableMu.Unlock()
+	if _, err := p.Exec(t.Context(), Table); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+var tableMu sync.Mutex
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -155,7 +160,7 @@ func TestPostgresStore(t *testing.T) {
 	t.Parallel()
 	ctx, p := t.Context(), pool(t)
 	a, b := NewPostgres(p, "a"), NewPostgres(p, "b")
-	job := t.Name()
+	job := t.Name() + rand.Text()
 	first := at("2026-03-01 12:00:00")
 	tick := first.Add(time.Hour)
 
@@ -205,7 +210,7 @@ func TestReplicasRunATickOnce(t *testing.T) {
 	var runs record
 	enough := make(chan struct{})
 	var once sync.Once
-	job := Job{ID: t.Name(), Schedule: often{}, Run: func(_ context.Context, tick time.Time) error {
+	job := Job{ID: t.Name() + rand.Text(), Schedule: often{}, Run: func(_ context.Context, tick time.Time) error {
 		runs.add(tick)
 		if runs.count() >= 5 {
 			once.Do(func() { close(enough) })
