@@ -118,6 +118,18 @@ type failure struct {
 	} `json:"details"`
 }
 
+// reason is the stable word of the failure. What Encore itself answers, before any code of the app
+// runs, has a code and no details; the stock-Go host gives its own answers details too.
+func (f failure) reason() string {
+	if f.Details.Reason != "" || stockHost {
+		return f.Details.Reason
+	}
+	if f.Code == "invalid_argument" {
+		return "validation_failed"
+	}
+	return f.Code
+}
+
 // call makes a request. body is sent as it is if it is a string or bytes, as JSON otherwise.
 func call(t testing.TB, bearer, method, path string, body any, edit ...func(*http.Request)) reply {
 	t.Helper()
@@ -179,8 +191,8 @@ func want[T any](t testing.TB, r reply, status int) T {
 func wantFailure(t testing.TB, r reply, status int, reason string) failure {
 	t.Helper()
 	f := want[failure](t, r, status)
-	if f.Details.Reason != reason {
-		t.Fatalf("got reason %q, want %q: %s", f.Details.Reason, reason, r.body)
+	if f.reason() != reason {
+		t.Fatalf("got reason %q, want %q: %s", f.reason(), reason, r.body)
 	}
 	if f.Message == "" || f.Code == "" {
 		t.Fatalf("an error without code or message: %s", r.body)

@@ -132,7 +132,7 @@ func check(t *testing.T, r reply, expect string) {
 		return
 	}
 	var f failure
-	if err := json.Unmarshal(r.body, &f); err != nil || f.Details.Reason != reason {
+	if err := json.Unmarshal(r.body, &f); err != nil || f.reason() != reason {
 		t.Errorf("want reason %s: %s", reason, r.body)
 	}
 }
