@@ -156,6 +156,7 @@ func runApp(set settings) error {
 		log.Info().Str("address", listener.Addr().String()).Msg("ready")
 		select {
 		case <-ctx.Done():
+			stop() // before the line below invites another signal
 			log.Info().Msg("stopping")
 		case err = <-listener.Failed():
 		}
