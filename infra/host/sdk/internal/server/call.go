@@ -20,14 +20,10 @@ type call struct {
 	caller   scope.Caller
 	trace    encore.TraceData
 
-	// early describes the request before it is decoded, full afterwards. The second is a
-	// copy because the auth handler's goroutines may still read the first.
-	early, full       encore.Request
-	earlyAny, fullAny any
+	// early describes the request before it is decoded.
+	early encore.Request
 
-	match  match[*target]
-	params [maxParams]encore.PathParam
-
+	to      *target  // nil if there is none
 	ids     [48]byte // request or trace id and span id, in hexadecimal
 	idValue [1]string
 	started time.Time
@@ -117,28 +113,32 @@ func zeros(s string) bool {
 }
 
 // describe fills in what is known once the endpoint is found.
-func (c *call) describe(t *target, r *http.Request) {
+func (c *call) describe(t *target, r *http.Request, values []string) {
 	c.scope.Service, c.scope.Endpoint = t.Service, t.Name
-	for i := range t.Params {
-		c.params[i] = encore.PathParam{Name: t.Params[i].Name, Value: c.match.values[i]}
+	var params encore.PathParams
+	if len(values) > 0 {
+		params = make(encore.PathParams, len(values))
+		for i, v := range values {
+			params[i] = encore.PathParam{Name: t.Params[i].Name, Value: v}
+		}
 	}
 	c.early = encore.Request{
 		Type: encore.APICall, Started: c.started, Trace: &c.trace, API: &t.desc,
 		Service: t.Service, Endpoint: t.Name, Path: r.URL.Path,
-		PathParams: c.params[:len(t.Params):len(t.Params)], Method: r.Method, Headers: r.Header,
+		PathParams: params, Method: r.Method, Headers: r.Header,
 	}
-	c.earlyAny = &c.early
-	c.scope.Req = c.earlyAny
+	c.scope.Req = &c.early
 }
 
-// withPayload publishes the decoded request.
+// withPayload publishes the decoded request. It is a copy, because goroutines of the auth handler
+// may still read the early one.
 func (c *call) withPayload(payload any) *encore.Request {
 	if payload == nil {
 		return &c.early
 	}
-	c.full = c.early
-	c.full.Payload = payload
-	c.fullAny = &c.full
-	c.scope.SetRequest(&c.fullAny)
-	return &c.full
+	full := c.early
+	full.Payload = payload
+	published := any(&full)
+	c.scope.SetRequest(&published)
+	return &full
 }

@@ -62,7 +62,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}
 	buf := getJSON()
 	defer putJSON(buf)
-	_ = buf.enc.Encode(a)
+	_ = buf.encode(a)
 	w.Header()["Cache-Control"] = []string{"no-store"}
 	writeJSON(w, status, buf)
 }

@@ -128,7 +128,7 @@ func copyVia(from any, t reflect.Type) (any, error) {
 	}
 	buf := getJSON()
 	defer putJSON(buf)
-	if err := buf.enc.Encode(from); err != nil {
+	if err := buf.encode(from); err != nil {
 		return nil, fmt.Errorf("encode the payload: %w", err)
 	}
 	if err := json.Unmarshal(buf.Bytes(), to.Interface()); err != nil {

@@ -41,6 +41,17 @@ func (s *Server) runFrom(i int, t *target, req middleware.Request, end handler) 
 	return resp
 }
 
+// callAlone calls a typed endpoint that no middleware surrounds.
+func (s *Server) callAlone(ctx context.Context, t *target, path []any, req any) (resp middleware.Response) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.logPanic(ctx, r)
+			resp = middleware.Response{Err: errInternal}
+		}
+	}()
+	return t.callTyped(ctx, path, req)
+}
+
 // callTyped is the end of a typed endpoint's chain.
 func (t *target) callTyped(ctx context.Context, path []any, req any) middleware.Response {
 	payload, err := t.Call(ctx, path, req)

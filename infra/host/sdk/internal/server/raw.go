@@ -14,8 +14,8 @@ import (
 )
 
 // serveRaw serves an endpoint that writes its answer itself.
-func (s *Server) serveRaw(w http.ResponseWriter, r *http.Request, c *call, t *target) (status int) {
-	c.describe(t, r)
+func (s *Server) serveRaw(w http.ResponseWriter, r *http.Request, c *call, t *target, values []string) (status int) {
+	c.describe(t, r, values)
 	deadline := newMovable(r.Context(), s.limits.Handler)
 	defer deadline.end()
 	ctx, before := scope.Enter(deadline, &c.scope)
@@ -31,7 +31,7 @@ func (s *Server) serveRaw(w http.ResponseWriter, r *http.Request, c *call, t *ta
 	if err := s.authenticate(ctx, r, c, t); err != nil {
 		return s.writeFailure(ctx, w, c, err, 0)
 	}
-	if _, err := t.parsePath(c.match.values[:c.match.n]); err != nil {
+	if _, err := t.parsePath(values); err != nil {
 		return s.writeFailure(ctx, w, c, err, 0)
 	}
 	if r.ContentLength > s.limits.Body {

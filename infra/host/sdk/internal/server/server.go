@@ -166,13 +166,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	s.routes.find(r.Method, r.URL.EscapedPath(), &c.match)
-	if !c.match.found {
-		status = s.serveUnrouted(w, r, c)
+	var m match[*target]
+	s.routes.find(r.Method, r.URL.EscapedPath(), &m)
+	if !m.found {
+		status = s.serveUnrouted(w, r, c, m.allow)
 		return
 	}
-	t := c.match.to
-	observe = t.observe
+	t, values := m.to, m.values[:m.n]
+	c.to, observe = t, t.observe
 	switch {
 	case t.own != nil:
 		t.own.ServeHTTP(w, r)
@@ -181,16 +182,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h["Retry-After"] = []string{"1"}
 		status = s.writeError(w, c, errStarting, 0)
 	case t.Raw:
-		status = s.serveRaw(w, r, c, t)
+		status = s.serveRaw(w, r, c, t, values)
 	default:
-		status = s.serveTyped(w, r, c, t)
+		status = s.serveTyped(w, r, c, t, values)
 	}
 }
 
 // serveUnrouted answers what no endpoint takes.
-func (s *Server) serveUnrouted(w http.ResponseWriter, r *http.Request, c *call) int {
-	if len(c.match.allow) > 0 {
-		w.Header()["Allow"] = []string{strings.Join(c.match.allow, ", ")}
+func (s *Server) serveUnrouted(w http.ResponseWriter, r *http.Request, c *call, allow []string) int {
+	if len(allow) > 0 {
+		w.Header()["Allow"] = []string{strings.Join(allow, ", ")}
 		return s.writeError(w, c, errMethod, 0)
 	}
 	if path, ok := otherSlash(r.URL.EscapedPath()); ok {
@@ -218,7 +219,7 @@ func (s *Server) logRefused(c *call, r *http.Request, status int) {
 	}
 	e = applog.InScope(e, &c.scope).Str("method", r.Method).Int("status", status).
 		Float64("duration_ms", float64(time.Since(c.started).Microseconds())/1000)
-	if t := c.match.to; c.match.found {
+	if t := c.to; t != nil {
 		e = e.Str("route", t.Path)
 	} else {
 		e = e.Str("path", r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)])
@@ -227,8 +228,8 @@ func (s *Server) logRefused(c *call, r *http.Request, status int) {
 }
 
 // serveTyped serves an endpoint that has request and response structs.
-func (s *Server) serveTyped(w http.ResponseWriter, r *http.Request, c *call, t *target) (status int) {
-	c.describe(t, r)
+func (s *Server) serveTyped(w http.ResponseWriter, r *http.Request, c *call, t *target, values []string) (status int) {
+	c.describe(t, r, values)
 	c.deadline.start(r.Context(), c.started.Add(s.limits.Handler))
 	defer c.deadline.end()
 	ctx, before := scope.Enter(&c.deadline, &c.scope)
@@ -243,7 +244,7 @@ func (s *Server) serveTyped(w http.ResponseWriter, r *http.Request, c *call, t *
 	if err := s.authenticate(ctx, r, c, t); err != nil {
 		return s.writeFailure(ctx, w, c, err, 0)
 	}
-	path, err := t.parsePath(c.match.values[:c.match.n])
+	path, err := t.parsePath(values)
 	if err != nil {
 		return s.writeFailure(ctx, w, c, err, 0)
 	}

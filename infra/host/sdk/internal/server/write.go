@@ -19,8 +19,11 @@ const bufferedByServer = 2048
 
 // callChain runs a typed endpoint with its middleware.
 func (s *Server) callChain(ctx context.Context, t *target, data *encore.Request, path []any, req any) middleware.Response {
+	if len(t.chain) == 0 {
+		return s.callAlone(ctx, t, path, req)
+	}
 	resp := s.runChain(ctx, t, data, func(ctx context.Context) middleware.Response { return t.callTyped(ctx, path, req) })
-	if resp.Err == nil && resp.Payload != nil && len(t.chain) > 0 && reflect.TypeOf(resp.Payload) != t.desc.ResponseType {
+	if resp.Err == nil && resp.Payload != nil && reflect.TypeOf(resp.Payload) != t.desc.ResponseType {
 		resp.Err = s.fault(ctx, fmt.Errorf("middleware made a %T of the payload", resp.Payload))
 	}
 	return resp
@@ -61,7 +64,7 @@ func (s *Server) writeResponse(ctx context.Context, w http.ResponseWriter, c *ca
 	}
 	buf := getJSON()
 	defer putJSON(buf)
-	if err := buf.enc.Encode(body); err != nil {
+	if err := buf.encode(body); err != nil {
 		return s.writeFailure(ctx, w, c, s.fault(ctx, fmt.Errorf("encode the response: %w", err)), 0)
 	}
 	return writeJSON(w, status, buf)
@@ -100,9 +103,9 @@ func (s *Server) writeError(w http.ResponseWriter, c *call, e *errs.Error, statu
 	}
 	buf := getJSON()
 	defer putJSON(buf)
-	if buf.enc.Encode(e) != nil { // details that cannot be encoded
+	if buf.encode(e) != nil { // details that cannot be encoded
 		buf.Reset()
-		_ = buf.enc.Encode(&errs.Error{Code: e.Code, Message: e.Message})
+		_ = buf.encode(&errs.Error{Code: e.Code, Message: e.Message})
 	}
 	return writeJSON(w, status, buf)
 }
