@@ -185,3 +185,27 @@ func TestTheDatabaseIsReachedThroughTheHelper(t *testing.T) {
 		})
 	}
 }
+
+// Encore parses every Go file below the app root, nested modules and tests included, and takes what
+// it finds for the app's own. The tag keeps the tests of the host's runtime out of its sight.
+func TestTheRuntimesTestsAreHiddenFromEncore(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	err := filepath.WalkDir("../host/sdk", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		seen++
+		text, err := os.ReadFile(path)
+		if err == nil && !strings.Contains(string(text), "\n//go:build stockhost") && !strings.HasPrefix(string(text), "//go:build stockhost") {
+			t.Errorf("%s lacks the build tag stockhost", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen == 0 {
+		t.Error("no test found: this test looks in the wrong place")
+	}
+}

@@ -22,7 +22,8 @@ var appSecrets = []string{
 }
 
 // Up runs only the stack until ctx ends, for an app that `encore run` starts: it writes the
-// app's secrets and prints, to stdout, the variables that the Encore daemon is started with.
+// app's secrets and prints, to stdout, the variables that the Encore daemon and `encore test` are
+// started with.
 // More names are secrets that the app has beyond the usual ones.
 func Up(ctx context.Context, config Config, more []string) error {
 	config.Env = config.Env.With(Env{"APP_ENV": config.Env.or("APP_ENV", "dev")})
@@ -45,6 +46,10 @@ func Up(ctx context.Context, config Config, more []string) error {
 		return err
 	}
 	fmt.Print(lines)
+	// What is tested without Encore's own databases and secrets reads these.
+	for _, name := range []string{"DATABASE_URL", "CERBOS_ADDR", "CERBOS_BIN"} {
+		fmt.Printf("export %s='%s'\n", name, env[name])
+	}
 	s.logf("the stack runs; %s is written; Ctrl-C stops it", secretsName)
 	<-ctx.Done()
 	return nil

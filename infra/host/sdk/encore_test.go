@@ -1,3 +1,5 @@
+//go:build stockhost
+
 package encore
 
 import (

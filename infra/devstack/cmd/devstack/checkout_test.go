@@ -1,3 +1,7 @@
+//go:build !encore_app
+
+// These tests start their own binary again, which is something that a binary built by Encore cannot be.
+
 package main
 
 import (
