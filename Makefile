@@ -10,8 +10,8 @@ DEVSTACK := $(BIN)/devstack
 APP      := $(BIN)/tenantry
 
 # CI demands every real part; elsewhere what is missing is named at the end.
-REQUIRE := $(if $(CI),--require postgres$(comma)redis$(comma)rabbitmq$(comma)cerbos)
-comma   := ,
+REAL    := postgres redis rabbitmq cerbos
+REQUIRE := $(if $(CI),--require '$(REAL)')
 
 .PHONY: run test stack reset check lint policies acceptance bench-host openapi hooks help
 
