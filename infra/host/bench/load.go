@@ -33,8 +33,7 @@ type load struct {
 	time        time.Duration
 }
 
-// generator is wrk, or without it the client below, which takes more of the machine for itself
-// and so makes servers look more alike than they are.
+// generator is wrk, or without it the client below.
 func generator() (name string, run func(ctx context.Context, l load, address, token string) (result, error)) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return "own client (wrk is not installed: apt-get install wrk)", runOwn

@@ -2,10 +2,10 @@
 // without SQL, as an Encore service against a bare net/http handler that verifies the same token
 // with the same cache and encodes the same struct.
 //
-// Both run at once as processes of their own; load goes to one and then the other, in rounds, so
-// that whatever else the machine does hits both. It fails if the host keeps less than 0.7 of the
+// Both run at once as processes of their own; load goes to one and then the other, in rounds that
+// take turns in who is first, so that whatever else the machine does hits both. It fails if the host keeps less than 0.7 of the
 // bare throughput, has more than twice its p99, or holds 100 MiB or more. The load generator
-// shares the machine and takes the same from both, which flatters the ratio of throughputs; the
+// shares the machine and costs the same for both, which flatters the ratio of throughputs; the
 // ratio of processor time per request leaves it out.
 //
 // With APP_BASE_URL, APP_PID and APP_TOKEN set, it also asks that app for GET /api/v1/me for ten
@@ -17,9 +17,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -108,7 +110,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	verdict := report(rounds, hosted, bare)
-	return errors.Join(verdict, measureApp(ctx, o.connections))
+	return errors.Join(verdict, measureApp(ctx, load{o.connections, 10 * time.Second}, os.Getenv))
 }
 
 // compare makes sure that both do the same before anything is measured.
@@ -119,7 +121,7 @@ func compare(ctx context.Context, hosted, bare *process, token string) error {
 		if err != nil {
 			return err
 		}
-		if refused.status != 401 {
+		if refused.status != http.StatusUnauthorized {
 			return fmt.Errorf("%s answers %d to a bad token", p.name, refused.status)
 		}
 		if answers[i], err = get(ctx, p.url(), token); err != nil {
@@ -170,12 +172,15 @@ func measure(ctx context.Context, o options, hosted, bare *process, token string
 	for i := range rounds {
 		r := &rounds[i]
 		order := []struct {
-			p *process
-			s *sample
+			from *process
+			to   *sample
 		}{{hosted, &r.hosted}, {bare, &r.bare}}
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
 		for _, next := range order {
 			var err error
-			if *next.s, err = one(o.load, next.p); err != nil {
+			if *next.to, err = one(o.load, next.from); err != nil {
 				return nil, err
 			}
 		}

@@ -19,7 +19,8 @@ func method(o options) {
 	fmt.Printf("%d rounds of %v each after %v of warm-up, %d connections, %s\n", o.rounds, o.time, warmUp, o.connections, name)
 	fmt.Printf("%s, %s/%s, %d cores, GOMAXPROCS %d for both, load %s before\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0), loadAverage())
-	fmt.Printf("%-6s %28s %34s %34s\n", "round", "requests/s host bare ratio", "p50 host bare, p99 host bare ratio", "CPU per 1000 host bare ratio")
+	fmt.Printf("      |        requests/s         |          p50          |             p99             |        CPU per 1000\n")
+	fmt.Printf("round |    host     bare   ratio  |    host       bare    |    host       bare   ratio  |    host       bare   ratio\n")
 }
 
 // loadAverage is how many wanted the processor in the last minute.
@@ -41,7 +42,7 @@ func (r round) cpu() float64 {
 
 func (r round) print(n int) {
 	h, b := r.hosted, r.bare
-	fmt.Printf("%-6d %9.0f %9.0f %8.2f %8s %8s %8s %8s %.2f %11s %11s %10.2f\n", n,
+	fmt.Printf("%5d | %7.0f  %7.0f  %6.2f  | %8s  %8s    | %8s  %8s  %6.2f  | %8s  %8s  %6.2f\n", n,
 		h.perSecond(), b.perSecond(), r.throughput(),
 		brief(h.p50), brief(b.p50), brief(h.p99), brief(b.p99), r.p99(),
 		brief(h.cpuPerThousand()), brief(b.cpuPerThousand()), r.cpu())
@@ -71,10 +72,13 @@ func report(rounds []round, hosted, bare *process) error {
 		if err != nil {
 			return err
 		}
+		what := "resident MiB of " + p.name
 		if p == hosted {
-			line("memory of host, MiB", now, now < mostMemory, fmt.Sprintf("less than %.0f", mostMemory))
+			line(what, now, now < mostMemory, fmt.Sprintf("less than %.0f", mostMemory))
+		} else {
+			fmt.Printf("  %-22s %7.2f\n", what, now)
 		}
-		fmt.Printf("  %-22s %7.1f MiB, at most %.1f MiB\n", "resident "+p.name, now, most)
+		fmt.Printf("  %-22s %7.2f\n", "  at most", most)
 	}
 	return errors.Join(wrong...)
 }
@@ -89,9 +93,9 @@ func median(rounds []round, of func(round) float64) float64 {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
-// measureApp tells the memory of a running app after ten seconds of reads, if the environment names one.
-func measureApp(ctx context.Context, connections int) error {
-	base, id, token := os.Getenv("APP_BASE_URL"), os.Getenv("APP_PID"), os.Getenv("APP_TOKEN")
+// measureApp tells the memory of a running app after some reads, if the environment names one.
+func measureApp(ctx context.Context, l load, getenv func(string) string) error {
+	base, id, token := getenv("APP_BASE_URL"), getenv("APP_PID"), getenv("APP_TOKEN")
 	if base == "" && id == "" && token == "" {
 		return nil
 	}
@@ -99,8 +103,7 @@ func measureApp(ctx context.Context, connections int) error {
 	if err != nil || base == "" || token == "" {
 		return errors.New("APP_BASE_URL, APP_PID and APP_TOKEN are needed together")
 	}
-	// Not wrk: arguments, and so the token, are there for every process to see.
-	l := load{connections, 10 * time.Second}
+	// Not wrk: every process of the machine can read its arguments, and so the token.
 	r, err := runOwn(ctx, l, strings.TrimSuffix(base, "/")+"/api/v1/me", token)
 	if err != nil {
 		return fmt.Errorf("the app: %w", err)
