@@ -48,6 +48,15 @@ type Details struct {
 // ErrDetails marks Details as sendable.
 func (Details) ErrDetails() {}
 
+// WithRequestID names the request, where nobody has yet. Errors that are made before any code of the
+// app knows the request (a payload's Validate) are named through it as they leave.
+func (d Details) WithRequestID(id string) errs.ErrDetails {
+	if d.RequestID == "" {
+		d.RequestID = id
+	}
+	return d
+}
+
 // Field says what is wrong with one field of a request.
 type Field struct {
 	Field   string `json:"field"`

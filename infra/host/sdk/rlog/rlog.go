@@ -65,9 +65,10 @@ func (c Ctx) write(e *zerolog.Event, msg string, keysAndValues []any) {
 	if e == nil {
 		return
 	}
-	e = applog.InScope(e, scope.Current())
-	e = add(e, c.pairs)
-	add(e, whole(keysAndValues)).Msg(msg)
+	sc := scope.Current()
+	e = applog.InScope(e, sc)
+	e = add(e, sc, c.pairs)
+	add(e, sc, whole(keysAndValues)).Msg(msg)
 }
 
 func whole(pairs []any) []any { return pairs[:len(pairs)&^1] }
@@ -77,13 +78,16 @@ var reserved = map[string]bool{
 	"uid": true, "request_id": true, "trace_id": true,
 }
 
-func add(e *zerolog.Event, pairs []any) *zerolog.Event {
+func add(e *zerolog.Event, sc *scope.Scope, pairs []any) *zerolog.Event {
 	for i := 0; i < len(pairs); i += 2 {
 		key, ok := pairs[i].(string)
 		if !ok {
 			continue
 		}
 		if reserved[key] {
+			if key == "request_id" && sc != nil && pairs[i+1] == sc.RequestID {
+				continue // said already
+			}
 			key = "x_" + key
 		}
 		switch v := pairs[i+1].(type) {
