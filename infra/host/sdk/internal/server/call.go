@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -47,24 +48,51 @@ func usableID(id string) bool {
 	return true
 }
 
+// incoming is what the host itself reads of a request's header.
+type incoming struct{ requestID, correlationID, traceparent, origin string }
+
+// readHeader finds it in one pass, and drops what only Encore's own parts may send.
+func readHeader(h http.Header) (in incoming) {
+	for name, values := range h {
+		if len(values) == 0 {
+			continue
+		}
+		switch name {
+		case "X-Request-Id":
+			in.requestID = values[0]
+		case "X-Correlation-Id":
+			in.correlationID = values[0]
+		case "Traceparent":
+			in.traceparent = values[0]
+		case "Origin":
+			in.origin = values[0]
+		default:
+			if strings.HasPrefix(name, "X-Encore-") {
+				delete(h, name)
+			}
+		}
+	}
+	return in
+}
+
 // identify gives the call its ids. They need to be unlikely to meet again, not secret.
-func (c *call) identify(h http.Header) {
+func (c *call) identify(in incoming) {
 	var raw [24]byte
 	binary.NativeEndian.PutUint64(raw[0:], rand.Uint64())
 	binary.NativeEndian.PutUint64(raw[8:], rand.Uint64())
 	binary.NativeEndian.PutUint64(raw[16:], rand.Uint64())
 	hex.Encode(c.ids[:], raw[:])
 	own := unsafe.String(&c.ids[0], 32) // ids is not written again
-	c.trace = encore.TraceData{TraceID: own, SpanID: unsafe.String(&c.ids[32], 16)}
-	if trace, span, recorded, ok := parseTraceparent(first(h, "Traceparent")); ok {
+	c.trace.TraceID, c.trace.SpanID = own, unsafe.String(&c.ids[32], 16)
+	if trace, span, recorded, ok := parseTraceparent(in.traceparent); ok {
 		c.trace.TraceID, c.trace.ParentTraceID, c.trace.ParentSpanID, c.trace.Recorded = trace, trace, span, recorded
 	}
-	if id := first(h, "X-Correlation-Id"); usableID(id) {
-		c.trace.ExtCorrelationID = id
+	if usableID(in.correlationID) {
+		c.trace.ExtCorrelationID = in.correlationID
 	}
 	c.idValue[0] = own
-	if id := first(h, "X-Request-Id"); usableID(id) {
-		c.idValue[0] = id
+	if usableID(in.requestID) {
+		c.idValue[0] = in.requestID
 	}
 	c.scope.RequestID, c.scope.TraceID, c.scope.SpanID = c.idValue[0], c.trace.TraceID, c.trace.SpanID
 }

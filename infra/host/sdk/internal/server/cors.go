@@ -117,11 +117,7 @@ func matches(list []originPattern, origin string) bool {
 
 // serve sets the headers that the request's origin is due. It is true if the request was a
 // preflight, which is answered then.
-func (c *cors) serve(w http.ResponseWriter, r *http.Request) (done bool) {
-	origin := first(r.Header, "Origin")
-	if origin == "" {
-		return false
-	}
+func (c *cors) serve(w http.ResponseWriter, r *http.Request, origin string) (done bool) {
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	method := first(r.Header, "Access-Control-Request-Method")

@@ -51,7 +51,7 @@ func (s *Server) calleeScope(ctx context.Context, t *target, path []any) (*scope
 	}
 	var who scope.Caller
 	var ids call
-	ids.identify(nil)
+	ids.identify(incoming{})
 	r.Trace = &encore.TraceData{TraceID: ids.trace.TraceID, SpanID: ids.trace.SpanID}
 	sc.RequestID = ids.trace.TraceID
 	if from := scope.Either(ctx); from != nil {

@@ -174,7 +174,7 @@ func TestTraceparent(t *testing.T) {
 		"":                                                    false,
 	} {
 		var c call
-		c.identify(http.Header{"Traceparent": {value}})
+		c.identify(readHeader(http.Header{"Traceparent": {value}}))
 		if (c.trace.ParentSpanID == span && c.scope.TraceID == trace) != ok || c.trace.Recorded != (ok && strings.Contains(value, "-01")) {
 			t.Errorf("%q: %+v", value, c.trace)
 		}

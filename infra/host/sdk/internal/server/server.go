@@ -141,17 +141,13 @@ var (
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{started: time.Now()}
-	c.identify(r.Header)
+	in := readHeader(r.Header)
+	c.identify(in)
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["X-Request-Id"] = c.idValue[:]
 	if c.trace.ExtCorrelationID != "" {
 		h["X-Correlation-Id"] = []string{c.trace.ExtCorrelationID}
-	}
-	for name := range r.Header {
-		if strings.HasPrefix(name, "X-Encore-") { // never from outside
-			delete(r.Header, name)
-		}
 	}
 	observe := s.unrouted
 	status := 0
@@ -161,7 +157,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.logRefused(c, r, status)
 		}
 	}()
-	if s.cors.serve(w, r) {
+	if in.origin != "" && s.cors.serve(w, r, in.origin) {
 		status = http.StatusNoContent
 		return
 	}
