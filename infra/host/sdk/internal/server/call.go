@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -95,6 +96,20 @@ func (c *call) identify(in incoming) {
 		c.idValue[0] = in.requestID
 	}
 	c.scope.RequestID, c.scope.TraceID, c.scope.SpanID = c.idValue[0], c.trace.TraceID, c.trace.SpanID
+}
+
+// addHop appends the peer to X-Forwarded-For, as every proxy on the way has done with its own. What
+// the app reads there last is what this listener saw; everything before it is somebody's word.
+func addHop(r *http.Request) {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return // not from a network
+	}
+	const name = "X-Forwarded-For"
+	if earlier := r.Header[name]; len(earlier) > 0 {
+		peer = strings.Join(earlier, ", ") + ", " + peer
+	}
+	r.Header[name] = []string{peer}
 }
 
 // first gives the first value of a header whose name is in canonical form.

@@ -56,6 +56,9 @@ func (s *Server) calleeScope(ctx context.Context, t *target, path []any) (*scope
 	sc.RequestID = ids.trace.TraceID
 	if from := scope.Either(ctx); from != nil {
 		who = from.Caller()
+		if by, ok := from.Request().(*encore.Request); ok {
+			r.CronIdempotencyKey = by.CronIdempotencyKey // a cron calls its endpoint this way
+		}
 		if from.RequestID != "" {
 			sc.RequestID = from.RequestID
 		}

@@ -58,15 +58,26 @@ func statusOf(e *errs.Error) int {
 	return e.Code.HTTPStatus()
 }
 
-// withRequestID names the request in the host's own errors, and leaves the app's as they are.
+// nameable are details that want to name the request. The app's may be: an error of a payload's
+// Validate is made where the app does not know the request yet.
+type nameable interface {
+	WithRequestID(id string) errs.ErrDetails
+}
+
+// WithRequestID names the request in a copy.
+func (p *problem) WithRequestID(id string) errs.ErrDetails {
+	named := *p
+	named.RequestID = id
+	return &named
+}
+
+// withRequestID names the request in the host's own errors, and in the app's that want it.
 func withRequestID(e *errs.Error, id string) *errs.Error {
-	p, ok := e.Details.(*problem)
+	n, ok := e.Details.(nameable)
 	if !ok {
 		return e
 	}
-	named := *p
-	named.RequestID = id
-	return &errs.Error{Code: e.Code, Message: e.Message, Details: &named}
+	return &errs.Error{Code: e.Code, Message: e.Message, Details: n.WithRequestID(id)}
 }
 
 var (

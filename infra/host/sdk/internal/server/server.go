@@ -143,6 +143,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{started: time.Now()}
 	in := readHeader(r.Header)
 	c.identify(in)
+	r.Header["X-Request-Id"] = c.idValue[:] // the app names the request as the answer does
+	addHop(r)
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["X-Request-Id"] = c.idValue[:]
