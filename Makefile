@@ -20,7 +20,7 @@ help: ## list the targets
 
 run: $(DEVSTACK) ## set up what is missing, start everything, serve the API on 127.0.0.1:4000
 	@$(HOST) build -o $(APP)
-	@exec $(DEVSTACK) run -- $(APP)
+	@exec $(DEVSTACK) run --seed -- $(APP)
 
 stack: $(DEVSTACK) ## only the local dependencies, for encore run
 	@exec $(DEVSTACK) up

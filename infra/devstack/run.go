@@ -69,9 +69,9 @@ func Run(ctx context.Context, config Config, command []string) (int, error) {
 	return app.ExitCode(), nil
 }
 
-// seed puts the demo tenants in, in development.
+// seed puts the demo tenants in where it was asked for.
 func (s *stack) seed(ctx context.Context) error {
-	if s.config.Env["APP_ENV"] != "dev" {
+	if !s.config.Seed {
 		return nil
 	}
 	config := s.config

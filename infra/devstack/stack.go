@@ -28,6 +28,7 @@ type Config struct {
 	Out     io.Writer // progress, for people
 	Real    bool      // also a real Redis and RabbitMQ
 	Require []string  // parts that must be real, by name; they are started too
+	Seed    bool      // put the demo tenants in once the app is ready
 
 	// throwAway: data of no value, ports beside any other stack's.
 	throwAway bool

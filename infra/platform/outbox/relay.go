@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,13 +42,15 @@ type Publish func(ctx context.Context, payload json.RawMessage) error
 
 // Config is what a Relay needs.
 type Config struct {
-	DB     *tenantdb.DB
+	DB *tenantdb.DB
+	// Topics are the ones it publishes. Rows of others are left for a relay that knows them.
 	Topics map[string]Publish
 }
 
 // Relay publishes the outbox. Any number may run at once: each row is claimed by one of them.
 type Relay struct {
 	cfg    Config
+	topics []string
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -54,7 +58,7 @@ type Relay struct {
 // StartRelay runs a relay until Close.
 func StartRelay(cfg Config) *Relay {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Relay{cfg: cfg, cancel: cancel}
+	r := &Relay{cfg: cfg, topics: slices.Collect(maps.Keys(cfg.Topics)), cancel: cancel}
 	wake := make(chan struct{}, 1)
 	r.done.Go(func() { r.listen(ctx, wake) })
 	r.done.Go(func() { r.run(ctx, wake) })
@@ -139,7 +143,7 @@ update platform.outbox o
        due_at = now() + least(make_interval(secs => $2) * power(2, attempts), make_interval(secs => $3))
  where id in (
        select id from platform.outbox
-        where due_at <= now() and dead_at is null
+        where due_at <= now() and dead_at is null and topic = any($4)
         order by due_at, id
         limit $1
           for update skip locked)
@@ -149,7 +153,7 @@ returning id, topic, payload, attempts`
 func (r *Relay) pass(ctx context.Context) (int, error) {
 	var rows []row
 	err := r.cfg.DB.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
-		found, err := tx.Query(ctx, claim, batchSize, settleWithin.Seconds(), maxWait.Seconds())
+		found, err := tx.Query(ctx, claim, batchSize, settleWithin.Seconds(), maxWait.Seconds(), r.topics)
 		if err != nil {
 			return err
 		}
@@ -169,13 +173,7 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 }
 
 func (r *Relay) publish(ctx context.Context, row row) error {
-	publish, ok := r.cfg.Topics[row.Topic]
-	var err error
-	if !ok {
-		err = fmt.Errorf("no publisher for topic %q", row.Topic)
-	} else {
-		err = publish(ctx, row.Payload)
-	}
+	err := r.cfg.Topics[row.Topic](ctx, row.Payload)
 	if err == nil {
 		published.WithLabelValues(row.Topic, "ok").Inc()
 		if row.Attempts >= maxAttempts {

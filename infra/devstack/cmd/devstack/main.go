@@ -15,7 +15,7 @@ import (
 	"encore.app/infra/devstack"
 )
 
-const usage = `usage: devstack run   [--real] -- COMMAND…
+const usage = `usage: devstack run   [--real] [--seed] -- COMMAND…
        devstack up    [--real] [--secrets NAME,NAME…]
        devstack exec  [--real] [--require PART,PART…] -- COMMAND…
        devstack reset
@@ -48,6 +48,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	flags.Usage = func() {} // main prints it
 	real := flags.Bool("real", false, "")
 	require := flags.String("require", "", "")
+	seed := flags.Bool("seed", false, "")
 	secrets := flags.String("secrets", "", "")
 	if flags.Parse(args[1:]) != nil {
 		return 0, errUsage
@@ -62,7 +63,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	}
 	config := devstack.Config{
 		Root: root, Env: devstack.ParseEnv(os.Environ()), Out: os.Stderr,
-		Real: *real, Require: names(*require),
+		Real: *real, Require: names(*require), Seed: *seed,
 	}
 	switch rest := flags.Args(); {
 	case args[0] == "run" && len(rest) > 0:
