@@ -77,12 +77,12 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer iss.Close()
+	defer func() { err = errors.Join(err, iss.close()) }()
 	token, err := iss.token()
 	if err != nil {
 		return err
 	}
-	env := []string{"BENCH_ISSUER=" + iss.URL, "APP_ENV=dev"}
+	env := []string{"BENCH_ISSUER=" + iss.url, "APP_ENV=dev"}
 	bare, err := start(ctx, "bare", bareBin, token, env...)
 	if err != nil {
 		return err
