@@ -52,7 +52,8 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "`number` of connections")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the hosted app to `file`")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A reader of the output that goes away must not leave the servers behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
