@@ -80,9 +80,13 @@ func Refused(reason Reason, message string) *errs.Error {
 
 // Denied is a decision against the caller, with the decision's id where a policy made it.
 func Denied(reason Reason, decisionID string) *errs.Error {
+	sentence, known := denials[reason]
+	if !known { // of policies newer than this build
+		sentence = denials[PolicyDenied]
+	}
 	return &errs.Error{
 		Code:    errs.PermissionDenied,
-		Message: denials[reason],
+		Message: sentence,
 		Details: Details{Reason: reason, DecisionID: decisionID},
 	}
 }
