@@ -178,3 +178,7 @@ create policy own on orgs.orgs             for select using (
 create policy platform on orgs.orgs          using (platform.is_platform());
 create policy platform on licensing.licenses using (platform.is_platform());
 create policy platform on audit.events       for select using (platform.is_platform());
+
+-- The platform's own log.
+create policy platform_log on audit.events for insert with check (
+    org_id = '00000000-0000-0000-0000-000000000000' and platform.is_platform());
