@@ -13,7 +13,15 @@ APP      := $(BIN)/tenantry
 REAL    := postgres redis rabbitmq cerbos
 REQUIRE := $(if $(CI),--require '$(REAL)')
 
-.PHONY: run test stack reset check lint policies acceptance bench-host openapi hooks help
+# Results of an earlier run prove nothing about this machine's parts.
+COUNT   := $(if $(CI),-count=1)
+
+ifneq ($(wildcard .env),)
+include .env
+export
+endif
+
+.PHONY: run test stack seed reset check lint policies acceptance bench-host openapi hooks help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,6 +32,9 @@ run: $(DEVSTACK) ## set up what is missing, start everything, serve the API on 1
 
 stack: $(DEVSTACK) ## only the local dependencies, for encore run
 	@exec $(DEVSTACK) up
+
+seed: $(DEVSTACK) ## the demo tenants into DATABASE_URL, for the people of OIDC_ISSUER_URL
+	@$(DEVSTACK) seed
 
 reset: $(DEVSTACK) ## throw the local data away
 	@$(DEVSTACK) reset
@@ -48,11 +59,11 @@ policies: $(DEVSTACK) ## compile and test the policies
 
 # The runtime's own tests want a superuser: they start a scratch cluster.
 test-host:
-	cd infra/host/sdk && env -u DATABASE_URL TEST_RABBITMQ_URL=$${RABBITMQ_URL:-} go test -tags stockhost ./...
-	cd infra/host && go test ./...
+	cd infra/host/sdk && env -u DATABASE_URL TEST_RABBITMQ_URL=$${RABBITMQ_URL:-} go test $(COUNT) -tags stockhost ./...
+	cd infra/host && go test $(COUNT) ./...
 
 test-app:
-	$(HOST) test ./...
+	$(HOST) test $(COUNT) ./...
 
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
 test-acceptance:

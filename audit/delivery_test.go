@@ -185,9 +185,9 @@ func TestTheRelayTriesAgainUntilTheBrokerTakesIt(t *testing.T) {
 func TestAPoisonMessageIsSetAsideAndBlocksNobody(t *testing.T) {
 	t.Parallel()
 	ctx, db, topic := context.Background(), testDB(), "t-"+rowid.New().String()
-	poison := add(t, db, topic)
-	err := db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { // as if it had failed many times
-		_, err := tx.Exec(ctx, "update platform.outbox set attempts = 19 where id = $1", poison)
+	malformed, unsettled := add(t, db, topic), add(t, db, topic)
+	err := db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { // as if no consumer ever managed
+		_, err := tx.Exec(ctx, "update platform.outbox set attempts = 19 where id = $1", unsettled)
 		return err
 	})
 	if err != nil {
@@ -201,18 +201,49 @@ func TestAPoisonMessageIsSetAsideAndBlocksNobody(t *testing.T) {
 			if err := json.Unmarshal(payload, &m); err != nil {
 				return err
 			}
-			if m.ID == poison {
-				return errors.New("poison")
+			if m.ID == malformed {
+				return outbox.ErrMalformed
 			}
-			delivered.Store(m.ID == good)
+			delivered.Store(delivered.Load() || m.ID == good)
 			return nil
 		},
 	}})
 	defer relay.Close()
-	eventually(t, "the poison is dead and the other delivered", func() bool {
-		_, _, dead := pending(t, db, poison)
-		return dead && delivered.Load()
+	eventually(t, "both are dead and the other is delivered", func() bool {
+		_, _, first := pending(t, db, malformed)
+		_, _, second := pending(t, db, unsettled)
+		return first && second && delivered.Load()
 	})
+	if _, _, dead := pending(t, db, good); dead {
+		t.Error("the good one is dead too")
+	}
+}
+
+func TestAnOutageOfTheBrokerCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	ctx, db, topic := context.Background(), testDB(), "t-"+rowid.New().String()
+	id := add(t, db, topic)
+	var tries atomic.Int32
+	relay := outbox.StartRelay(outbox.Config{DB: db, Topics: map[string]outbox.Publish{
+		topic: func(context.Context, json.RawMessage) error {
+			tries.Add(1)
+			return errors.New("broker is away")
+		},
+	}})
+	defer relay.Close()
+	for tries.Load() < 25 { // more than a message may be published in vain
+		err := db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { // do not wait for its turn
+			_, err := tx.Exec(ctx, "update platform.outbox set due_at = now() where id = $1", id)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, db, topic) // wakes the relay
+	}
+	if rows, attempts, dead := pending(t, db, id); rows != 1 || dead || attempts > 1 {
+		t.Errorf("%d rows, %d attempts, dead %v", rows, attempts, dead)
+	}
 }
 
 func TestTwoRelaysPublishARowOnce(t *testing.T) {

@@ -8,6 +8,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"encore.app/audit/event"
 	"encore.app/infra/platform/database"
@@ -38,7 +39,7 @@ func initService() (*Service, error) {
 				event.Topic: func(ctx context.Context, payload json.RawMessage) error {
 					e := new(event.Event)
 					if err := json.Unmarshal(payload, e); err != nil {
-						return err
+						return fmt.Errorf("%w: %w", outbox.ErrMalformed, err)
 					}
 					_, err := events.Publish(ctx, e)
 					return err

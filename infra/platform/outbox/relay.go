@@ -26,9 +26,10 @@ const (
 	// with every attempt, up to maxWait.
 	settleWithin = 15 * time.Second
 	maxWait      = 10 * time.Minute
-	// retryWithin is the same for a message that could not even be published.
+	// retryWithin is how soon a message is tried again that the broker could not take.
 	retryWithin = time.Second
-	// maxAttempts is when a row is set aside as dead, so that a poison message costs nothing more.
+	// maxAttempts is when a message that was published every time and never settled is set aside as
+	// dead, so that a poison message costs nothing more.
 	maxAttempts = 20
 )
 
@@ -37,7 +38,11 @@ var published = promauto.NewCounterVec(prometheus.CounterOpts{
 	Help: "Messages handed to the broker, by topic and result.",
 }, []string{"topic", "result"})
 
-// Publish hands one message to its topic and returns once the broker has it.
+// ErrMalformed is what a Publish returns for a message that will never be publishable.
+var ErrMalformed = errors.New("outbox: malformed message")
+
+// Publish hands one message to its topic and returns once the broker has it. An error other than
+// [ErrMalformed] says that the broker is away.
 type Publish func(ctx context.Context, payload json.RawMessage) error
 
 // Config is what a Relay needs.
@@ -74,14 +79,18 @@ func (r *Relay) Close() {
 func (r *Relay) run(ctx context.Context, wake <-chan struct{}) {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
+	failing := false
 	for {
 		n, err := r.pass(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
+		case err != nil && !failing: // once an outage, not once a second
+			rlog.Warn("outbox cannot deliver and keeps trying", "err", err)
+		case err == nil && failing:
+			rlog.Info("outbox delivers again")
 		}
-		if err != nil {
-			rlog.Error("outbox pass failed", "err", err)
-		} else if n == batchSize {
+		if failing = err != nil; !failing && n == batchSize {
 			continue
 		}
 		select {
@@ -163,38 +172,40 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim: %w", err)
 	}
-	var failures error
+	away := map[string]error{} // topics whose broker is away: no use asking it for every row
 	for _, row := range rows {
-		if err := r.publish(ctx, row); err != nil {
-			failures = errors.Join(failures, err)
+		if err := r.publish(ctx, row, away); err != nil {
+			return len(rows), err
 		}
 	}
-	return len(rows), failures
+	return len(rows), errors.Join(slices.Collect(maps.Values(away))...)
 }
 
-func (r *Relay) publish(ctx context.Context, row row) error {
-	err := r.cfg.Topics[row.Topic](ctx, row.Payload)
+// publish hands one row to the broker. The error is the database's; the broker's go into away.
+func (r *Relay) publish(ctx context.Context, row row, away map[string]error) error {
+	err := away[row.Topic]
 	if err == nil {
-		published.WithLabelValues(row.Topic, "ok").Inc()
-		if row.Attempts >= maxAttempts {
-			return r.setAside(ctx, row, errors.New("published but never settled"))
-		}
-		return nil
+		err = r.cfg.Topics[row.Topic](ctx, row.Payload)
 	}
-	published.WithLabelValues(row.Topic, "failed").Inc()
-	if row.Attempts >= maxAttempts {
+	switch {
+	case err == nil && row.Attempts < maxAttempts:
+		published.WithLabelValues(row.Topic, "ok").Inc()
+		return nil
+	case err == nil:
+		return r.setAside(ctx, row, errors.New("published and never settled"))
+	case errors.Is(err, ErrMalformed):
 		return r.setAside(ctx, row, err)
 	}
-	return r.retrySoon(ctx, row, err)
-}
-
-// retrySoon brings a row that no broker took forward again: nobody is working on it.
-func (r *Relay) retrySoon(ctx context.Context, row row, cause error) error {
-	return r.mark(ctx, "update platform.outbox set due_at = now() + make_interval(secs => $2), last_error = $3 where id = $1",
-		row.ID, retryWithin.Seconds(), cause.Error())
+	published.WithLabelValues(row.Topic, "failed").Inc()
+	away[row.Topic] = fmt.Errorf("%s: %w", row.Topic, err)
+	// An outage is not the message's fault: it costs no attempt, however long it lasts.
+	return r.mark(ctx, `update platform.outbox
+   set attempts = attempts - 1, due_at = now() + make_interval(secs => $2), last_error = $3 where id = $1`,
+		row.ID, retryWithin.Seconds(), err.Error())
 }
 
 func (r *Relay) setAside(ctx context.Context, row row, cause error) error {
+	published.WithLabelValues(row.Topic, "dead").Inc()
 	rlog.Error("outbox message is dead", "topic", row.Topic, "message_id", row.ID, "attempts", row.Attempts, "err", cause)
 	return r.mark(ctx, "update platform.outbox set dead_at = now(), last_error = $2 where id = $1", row.ID, cause.Error())
 }
