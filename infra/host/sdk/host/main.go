@@ -31,6 +31,7 @@ Flags:
 // settings are what the command line and the environment say about a run.
 type settings struct {
 	migrate  bool
+	env      appinfo.Env
 	roles    lifecycle.Role
 	listen   string
 	shutdown time.Duration
@@ -78,6 +79,7 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 	if err != nil {
 		return set, err
 	}
+	set.env = env
 	if err := applog.Check(); err != nil {
 		return set, err
 	}
@@ -137,9 +139,7 @@ func runApp(set settings) error {
 		return db.Migrate(ctx)
 	}
 	log := applog.Process()
-	if missing := registry.Process().MissingSecrets(); len(missing) > 0 {
-		log.Warn().Strs("secrets", missing).Msg("secrets are missing and read as empty")
-	}
+	demandSecrets(registry.Process().MissingSecrets(), set.env.Deployed())
 	roles = set.roles
 	srv, err := process()
 	if err != nil {
@@ -169,6 +169,25 @@ func runApp(set settings) error {
 		err = late
 	}
 	return err
+}
+
+// demandSecrets refuses, where others rely on the app, to start without a secret that nobody gave:
+// one that is meant to be empty is set to nothing. As a part among the resources its complaint comes
+// together with theirs.
+func demandSecrets(missing []string, deployed bool) {
+	switch {
+	case len(missing) == 0:
+	case deployed:
+		lifecycle.Add(lifecycle.Component{
+			Name:  "secrets",
+			Stage: lifecycle.Resources,
+			Start: func(context.Context) error {
+				return fmt.Errorf("not given (set what is meant to be off to nothing): %s", strings.Join(missing, "; "))
+			},
+		})
+	default:
+		applog.Process().Info().Strs("secrets", missing).Msg("secrets that are not set read as empty")
+	}
 }
 
 // start starts the parts. Their contexts outlive the signal that ends ctx, so that they can stop

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"encore.dev/internal/appinfo"
 	"encore.dev/internal/lifecycle"
 )
 
@@ -41,6 +42,9 @@ func TestSettings(t *testing.T) {
 				t.Errorf("%q %v: %v, want %s", tc.args, tc.env, err, tc.err)
 			}
 			continue
+		}
+		if tc.want.env = appinfo.Env(tc.env["APP_ENV"]); tc.want.env == "" {
+			tc.want.env = appinfo.Dev
 		}
 		if err != nil || got != tc.want {
 			t.Errorf("%q %v: %+v %v\nwant %+v", tc.args, tc.env, got, err, tc.want)
