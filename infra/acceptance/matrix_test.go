@@ -53,19 +53,27 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var doc struct {
-		Paths map[string]map[string]json.RawMessage
+		Paths map[string]map[string]struct {
+			Tags []string `json:"x-encore-tags"`
+		}
 	}
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
 	var built, listed []string
+	open := map[string]bool{}
 	for path, methods := range doc.Paths {
-		for method := range methods {
-			built = append(built, strings.ToUpper(method)+" "+path)
+		for method, about := range methods {
+			op := strings.ToUpper(method) + " " + path
+			built = append(built, op)
+			open[op] = slices.Contains(about.Tags, "open")
 		}
 	}
 	for _, op := range load(t).Operations {
 		listed = append(listed, op.Operation)
+		if open[op.Operation] && !op.Open {
+			t.Errorf("%s lets everybody in without a decision, and matrix.yaml does not say that it is meant to", op.Operation)
+		}
 	}
 	slices.Sort(built)
 	slices.Sort(listed)
