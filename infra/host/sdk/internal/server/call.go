@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unsafe"
 
 	encore "encore.dev"
 	"encore.dev/internal/scope"
@@ -25,8 +24,7 @@ type call struct {
 	// early describes the request before it is decoded.
 	early encore.Request
 
-	to      *target  // nil if there is none
-	ids     [48]byte // request or trace id and span id, in hexadecimal
+	to      *target // nil if there is none
 	idValue [1]string
 	started time.Time
 	reached bool // the request got as far as the middleware, which logs it
@@ -82,9 +80,9 @@ func (c *call) identify(in incoming) {
 	binary.NativeEndian.PutUint64(raw[0:], rand.Uint64())
 	binary.NativeEndian.PutUint64(raw[8:], rand.Uint64())
 	binary.NativeEndian.PutUint64(raw[16:], rand.Uint64())
-	hex.Encode(c.ids[:], raw[:])
-	own := unsafe.String(&c.ids[0], 32) // ids is not written again
-	c.trace.TraceID, c.trace.SpanID = own, unsafe.String(&c.ids[32], 16)
+	ids := hex.EncodeToString(raw[:])
+	own := ids[:32]
+	c.trace.TraceID, c.trace.SpanID = own, ids[32:]
 	if trace, span, recorded, ok := parseTraceparent(in.traceparent); ok {
 		c.trace.TraceID, c.trace.ParentTraceID, c.trace.ParentSpanID, c.trace.Recorded = trace, trace, span, recorded
 	}
