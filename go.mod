@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	encore.dev v1.57.13
+	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/cerbos/cerbos-sdk-go v0.2.10
 	github.com/cerbos/cerbos/api/genpb v0.40.0
 	github.com/coreos/go-oidc/v3 v3.21.0
@@ -19,6 +20,8 @@ require (
 	google.golang.org/grpc v1.85.0
 	gopkg.in/yaml.v3 v3.0.1
 )
+
+require github.com/yuin/gopher-lua v1.1.1 // indirect
 
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.35.2-20240920164238-5a7b106cbb87.1 // indirect

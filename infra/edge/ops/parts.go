@@ -2,15 +2,14 @@ package ops
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"time"
 
+	"encore.app/infra/platform/keyvalue"
 	"encore.dev/rlog"
 	amqp "github.com/rabbitmq/amqp091-go"
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -18,8 +17,7 @@ const (
 	partUnavailable = "unavailable"
 )
 
-// part is something that the app depends on. Without a ping it is embedded: it lives and dies with
-// the process.
+// part is something that the app depends on. Without a ping there is nothing to ask.
 type part struct {
 	name     string
 	required bool
@@ -58,25 +56,18 @@ func (p part) check(ctx context.Context) Part {
 	return state
 }
 
-const embedded = "embedded in this process"
-
-func redisPart(url string) (part, error) {
-	if url == "" {
-		return part{name: "redis", detail: embedded}, nil
+func redisPart(store *keyvalue.Store) part {
+	p := part{name: "redis", ping: func(ctx context.Context) error { return store.Ping(ctx).Err() }}
+	if store.Embedded() {
+		p.detail = "embedded in this process"
 	}
-	opts, err := redis.ParseURL(url)
-	if err != nil {
-		return part{}, errors.New("ops: REDIS_URL is not a Redis URL")
-	}
-	client := redis.NewClient(opts)
-	return part{name: "redis", ping: func(ctx context.Context) error { return client.Ping(ctx).Err() }}, nil
+	return p
 }
 
-func rabbitPart(url string) part {
-	if url == "" {
-		return part{name: "rabbitmq", detail: embedded}
+func rabbitPart(r *rabbit) part {
+	if r.url == "" {
+		return part{name: "rabbitmq", detail: "not configured; messages travel without it"}
 	}
-	r := &rabbit{url: url}
 	return part{name: "rabbitmq", ping: r.ping}
 }
 
@@ -104,4 +95,13 @@ func (r *rabbit) ping(ctx context.Context) error {
 	}
 	r.conn = conn
 	return nil
+}
+
+func (r *rabbit) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn == nil {
+		return nil
+	}
+	return r.conn.Close()
 }

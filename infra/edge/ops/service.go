@@ -4,11 +4,13 @@ package ops
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	encore "encore.dev"
+	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,6 +18,7 @@ import (
 	"encore.app/authz"
 	"encore.app/identity"
 	"encore.app/infra/platform/database"
+	"encore.app/infra/platform/keyvalue"
 )
 
 var secrets struct {
@@ -29,19 +32,27 @@ var secrets struct {
 //
 //encore:service
 type Service struct {
-	parts []part
+	redis  *keyvalue.Store
+	broker *rabbit
+	parts  []part
+}
+
+// Shutdown ends the connections that are this service's own.
+func (s *Service) Shutdown(shutdown.Progress) error {
+	return errors.Join(s.redis.Close(), s.broker.close())
 }
 
 func initService() (*Service, error) {
 	pool := sqldb.Driver[*pgxpool.Pool](database.DB)
-	redis, err := redisPart(secrets.REDIS_URL)
+	redis, err := keyvalue.Open(secrets.REDIS_URL)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{parts: []part{
+	broker := &rabbit{url: secrets.RABBITMQ_URL}
+	return &Service{redis: redis, broker: broker, parts: []part{
 		{name: "postgres", required: true, ping: pool.Ping},
-		redis,
-		rabbitPart(secrets.RABBITMQ_URL),
+		redisPart(redis),
+		rabbitPart(broker),
 		{name: "cerbos", required: true, ping: authz.Healthy},
 		{name: "oidc", ping: identity.Healthy},
 	}}, nil
@@ -116,6 +127,6 @@ func mayScrape(r *http.Request) bool {
 	if secrets.OPS_TOKEN == "" {
 		return encore.Meta().Environment.Type != encore.EnvProduction
 	}
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return subtle.ConstantTimeCompare([]byte(token), []byte(secrets.OPS_TOKEN)) == 1
+	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return bearer && subtle.ConstantTimeCompare([]byte(token), []byte(secrets.OPS_TOKEN)) == 1
 }
