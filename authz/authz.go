@@ -39,6 +39,17 @@ var client = sync.OnceValues(func() (*pdp.Client, error) {
 	return pdp.New(pdp.Config{Addr: secrets.CERBOS_ADDR, PolicyDigest: policies.Digest})
 })
 
+// decider asks the PDP and remembers its answers for seconds. The key of an answer is everything the
+// PDP saw, and the principal is read anew for every request: a role that was taken away is another
+// question, not an old answer.
+var decider = sync.OnceValues(func() (pdp.Decider, error) {
+	c, err := client()
+	if err != nil {
+		return nil, err
+	}
+	return pdp.NewCached(pdp.CacheConfig{Next: c, PolicyDigest: policies.Digest})
+})
+
 // Check asks whether the request's principal may do action on r. A decision against it is an error
 // that the caller can be sent. Every decision is noted for the guard, the log line and the audit.
 func Check(ctx context.Context, action string, r Resource) (Decision, error) {
@@ -46,7 +57,7 @@ func Check(ctx context.Context, action string, r Resource) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	c, err := client()
+	c, err := decider()
 	if err != nil {
 		return Decision{}, fault.Unavailable("cerbos", err)
 	}
@@ -69,7 +80,7 @@ type Question struct {
 
 // CheckAll asks about many resources in one call to the PDP. Denials are answers here, not errors.
 func CheckAll(ctx context.Context, p *principal.Principal, questions []Question) ([]map[string]Decision, error) {
-	c, err := client()
+	c, err := decider()
 	if err != nil {
 		return nil, fault.Unavailable("cerbos", err)
 	}

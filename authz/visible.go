@@ -15,7 +15,7 @@ func Visible(ctx context.Context, kind, org string, columns map[string]filter.Co
 	if err != nil {
 		return "", nil, err
 	}
-	c, err := client()
+	c, err := decider()
 	if err != nil {
 		return "", nil, fault.Unavailable("cerbos", err)
 	}
