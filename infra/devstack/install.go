@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 
@@ -36,13 +37,21 @@ func (s *stack) install(ctx context.Context, plans []plan) error {
 		}
 		p.start, p.absent = nil, strings.Join(p.debian, " ")+" is not installed"
 	}
-	if needed == nil {
-		return nil
+	var curl []string
+	if _, err := exec.LookPath("curl"); err != nil {
+		curl = []string{"curl"} // the banner's command is to work too, but is no reason not to start
 	}
-	if os.Geteuid() != 0 {
-		return &NotInstalledError{Packages: needed}
+	switch root := os.Geteuid() == 0; {
+	case needed != nil && root:
+		return s.aptInstall(ctx, append(needed, curl...))
+	case needed != nil:
+		return &NotInstalledError{Packages: append(needed, curl...)}
+	case curl != nil && root:
+		if err := s.aptInstall(ctx, curl); err != nil && ctx.Err() == nil {
+			s.logf("going on without curl: %v", err)
+		}
 	}
-	return s.aptInstall(ctx, needed)
+	return ctx.Err()
 }
 
 // aptInstall installs packages, with fresh lists if the ones at hand do not do.
@@ -65,7 +74,7 @@ func (s *stack) aptInstall(ctx context.Context, packages []string) error {
 	}
 	// The stack runs its own servers; those that a package may have started would only be in the way.
 	for _, name := range packages {
-		if name == "npm" {
+		if name == "npm" || name == "curl" {
 			continue
 		}
 		if _, err := os.Stat("/run/systemd/system"); err == nil {
