@@ -47,7 +47,7 @@ test: $(DEVSTACK) ## everything the project can prove, against real parts
 test-parts: check policies test-host test-app test-acceptance
 
 check: ## Encore's rules, formatting and vet
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt these'; exit 1; }
+	@unformatted=$$(find . -path ./.dev -prune -o -name '*.go' -exec gofmt -l {} +); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
 	@$(HOST) check
 	@eval "$$($(HOST) env)" && go vet ./... && go vet -tags acceptance,local ./infra/acceptance
 	@cd infra/host && go vet ./...
@@ -92,4 +92,4 @@ hooks: ## check before every commit
 $(DEVSTACK): go.mod go.sum $(shell find infra/devstack -name '*.go')
 	@test -e $@ || echo 'building for the first time: minutes on a small machine, seconds from then on' >&2
 	@mkdir -p $(BIN)
-	@go build -o $@ ./infra/devstack/cmd/devstack
+	@go build -buildvcs=false -o $@ ./infra/devstack/cmd/devstack
