@@ -84,7 +84,7 @@ bench-host: ## the host against a bare net/http handler: throughput, p99, memory
 	cd infra/host && go run ./bench
 
 lint: ## golangci-lint, if installed
-	@eval "$$($(HOST) env)" && golangci-lint run ./...
+	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...
 
 hooks: ## check before every commit
 	git config core.hooksPath .githooks

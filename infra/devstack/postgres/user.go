@@ -18,7 +18,7 @@ func serverUser(dataDir string) (*proc.User, error) {
 	account, err := user.Lookup("postgres")
 	if err != nil {
 		if account, err = user.Lookup("nobody"); err != nil {
-			return nil, fmt.Errorf("Postgres does not run as root, and there is no user postgres or nobody to run it: %w", err)
+			return nil, fmt.Errorf("does not run as root, and there is no user postgres or nobody to run it: %w", err)
 		}
 	}
 	uid, err := strconv.ParseUint(account.Uid, 10, 32)
