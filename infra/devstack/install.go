@@ -83,6 +83,10 @@ func (s *stack) aptInstall(ctx context.Context, packages []string) error {
 			_ = s.runTool(ctx, log, []string{"service", name, "stop"})
 		}
 	}
+	if slices.Contains(packages, "rabbitmq-server") {
+		// Even the stopping starts Erlang's port mapper, which stays. One that has nodes refuses to go.
+		_ = s.runTool(ctx, log, []string{"epmd", "-kill"})
+	}
 	return nil
 }
 
