@@ -90,6 +90,6 @@ hooks: ## check before every commit
 	git config core.hooksPath .githooks
 
 $(DEVSTACK): go.mod go.sum $(shell find infra/devstack -name '*.go')
-	@test -e $@ || echo 'building for the first time: minutes on a small machine, seconds from then on' >&2
+	@test -e $@ || echo 'building; the first time this takes minutes on a small machine' >&2
 	@mkdir -p $(BIN)
 	@go build -buildvcs=false -o $@ ./infra/devstack/cmd/devstack
