@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"encore.app/audit/event"
 	"encore.dev/pubsub"
@@ -15,6 +16,8 @@ var Events = pubsub.NewTopic[*event.Event]("audit-events", pubsub.TopicConfig{
 var _ = pubsub.NewSubscription(Events, "audit-log", pubsub.SubscriptionConfig[*event.Event]{
 	Handler:        pubsub.MethodHandler((*Service).keep),
 	MaxConcurrency: 8,
+	// The outbox delivers again what is not settled, so the broker need not hold on to it for long.
+	RetryPolicy: &pubsub.RetryPolicy{MinBackoff: time.Second, MaxBackoff: 5 * time.Second, MaxRetries: 3},
 })
 
 // keep writes one event. It may come more than once; the log has it once.

@@ -11,6 +11,9 @@ import (
 	"encore.dev/types/uuid"
 )
 
+// maxFilter is more than any id, action or kind is long.
+const maxFilter = 200
+
 // ListEventsRequest narrows a search of the log.
 type ListEventsRequest struct {
 	Actor    string    `query:"actor"`
@@ -33,6 +36,9 @@ func (r *ListEventsRequest) filter() (filter, error) {
 	f := filter{actor: r.Actor, action: r.Action, resource: r.Resource, from: r.From, to: r.To}
 	f.limit = page.Limit(&c, r.Limit)
 	page.Parse(&c, r.Cursor, &f.before)
+	c.Filter("actor", r.Actor, maxFilter)
+	c.Filter("action", r.Action, maxFilter)
+	c.Filter("resource", r.Resource, maxFilter)
 	if !r.From.IsZero() && !r.To.IsZero() && r.To.Before(r.From) {
 		c.Add("to", "is before from")
 	}

@@ -89,6 +89,9 @@ func CheckAll(ctx context.Context, p *principal.Principal, questions []Question)
 		queries[i] = pdp.Query{Resource: q.Resource.form(p), Actions: q.Actions}
 	}
 	decisions, err := c.CheckAll(ctx, p, queries)
+	if errors.Is(err, pdp.ErrInvalid) { // the questions are an outsider's, so the fault is too
+		return nil, fault.New(errs.InvalidArgument, fault.ValidationFailed, "a resource does not fit the policies' schemas")
+	}
 	if err != nil {
 		return nil, undecided(err)
 	}

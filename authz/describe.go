@@ -10,7 +10,13 @@ import (
 // public vocabulary. An attribute that no policy knows is an error, so that a misspelt one is not
 // mistaken for an answer.
 func Describe(kind, id, org string, attr map[string]any) (Resource, error) {
-	r := Resource{Kind: kind, ID: id, OrgID: org}
+	r := Resource{Kind: kind, ID: id, OrgID: org, Extra: map[string]any{}}
+	switch { // what only this kind has, and its schema wants
+	case kind == "patient_record":
+		r.Extra[clinicianID] = ""
+	case slices.Contains(rolesKinds, kind):
+		r.Extra[orgRoles] = []any{}
+	}
 	texts := map[string]*string{
 		"team_id":      &r.TeamID,
 		"owner_id":     &r.OwnerID,
@@ -46,16 +52,38 @@ func (r *Resource) describe(texts map[string]*string, name string, value any) er
 		}
 		r.PII = pii
 	case name == "org_id":
-		if text, ok := value.(string); !ok || text != r.OrgID {
-			return fmt.Errorf("org_id must be the same as resource.org_id")
+		return fmt.Errorf("org_id is told by resource.org_id")
+	case name == clinicianID && r.Kind == "patient_record":
+		text, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("%s must be a string", name)
 		}
-	case name == "clinician_id" && r.Kind == "patient_record", name == "org_roles" && r.Kind == "membership":
-		r.Extra = map[string]any{name: value}
+		r.Extra[name] = text
+	case name == orgRoles && slices.Contains(rolesKinds, r.Kind):
+		roles, ok := value.([]any)
+		for _, role := range roles {
+			text, isText := role.(string)
+			ok = ok && isText && slices.Contains(knownOrgRoles, text)
+		}
+		if !ok {
+			return fmt.Errorf("%s must be a list of %s", name, strings.Join(knownOrgRoles, ", "))
+		}
+		r.Extra[name] = roles
 	default:
 		return fmt.Errorf("%s is not an attribute of %s", name, r.Kind)
 	}
 	return nil
 }
+
+const (
+	clinicianID = "clinician_id"
+	orgRoles    = "org_roles"
+)
+
+// rolesKinds are the kinds that confer organisation roles.
+var rolesKinds = []string{"membership", "invitation", "api_key"}
+
+var knownOrgRoles = []string{"owner", "admin", "billing", "auditor", "member", "guest"}
 
 var enums = map[string][]string{
 	"sensitivity":  {"public", "internal", "confidential", "restricted"},

@@ -28,10 +28,10 @@ func Visible(ctx context.Context, kind, org string, columns map[string]filter.Co
 	if err != nil {
 		return "", nil, undecided(err)
 	}
-	d := Decision{Allowed: !plan.AlwaysDenied()}
+	d := Decision{ID: plan.DecisionID, PolicyVersion: plan.PolicyVersion, Allowed: !plan.AlwaysDenied()}
 	Note(ctx, Made{Decision: d, Action: "list", Kind: kind})
 	if !d.Allowed {
-		return "", nil, fault.Denied(fault.PolicyDenied, "")
+		return "", nil, fault.Denied(fault.PolicyDenied, d.ID)
 	}
 	where, args, err = plan.SQL(columns, firstArg)
 	if err != nil {

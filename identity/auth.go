@@ -10,6 +10,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
+	"encore.dev/rlog"
 )
 
 // Credentials is what a request says about its caller.
@@ -27,7 +28,11 @@ type Credentials struct {
 func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, *principal.Caller, error) {
 	caller, err := s.authenticate(ctx, in.Authorization)
 	if err != nil {
-		return "", nil, fault.Finish(err, in.RequestID)
+		refused := fault.Finish(err, in.RequestID)
+		if cause := fault.Cause(refused); cause != nil { // nobody after this sees it
+			rlog.Error("caller not verified", "request_id", in.RequestID, "err", cause)
+		}
+		return "", nil, refused
 	}
 	return auth.UID(caller.UserID), caller, nil
 }
@@ -46,7 +51,7 @@ func (s *Service) authenticate(ctx context.Context, header string) (*principal.C
 	}
 	user, err := s.users.of(ctx, claims)
 	if err != nil {
-		return nil, fault.Unavailable("postgres", err)
+		return nil, err
 	}
 	if user.Status != statusActive {
 		return nil, fault.Refused(fault.TokenRevoked, "this account is not active")

@@ -40,7 +40,7 @@ func setup(t *testing.T) (*users, *clock, *token.Claims) {
 	t.Helper()
 	c := &clock{now: time.Now()}
 	u := newUsers(tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB)), c.Now)
-	return u, c, &token.Claims{Issuer: "https://id.test", Subject: rowid.New().String(), Email: "a@example.test", Username: "a", Name: "A"}
+	return u, c, &token.Claims{Issuer: "https://id.test", Subject: rowid.New().String(), Email: "a@example.test", Username: "a", Name: "A", IssuedAt: c.now}
 }
 
 func (u *users) must(t *testing.T, c *token.Claims) User {
@@ -73,9 +73,12 @@ func TestAUserIsTheIssuersSubject(t *testing.T) {
 		t.Error("one person for two issuers: the e-mail is no key")
 	}
 	renamed := *claims
-	renamed.Email, renamed.Username = "b@example.test", "b"
+	renamed.Email, renamed.Username, renamed.IssuedAt = "b@example.test", "b", claims.IssuedAt.Add(time.Second)
 	if same := u.must(t, &renamed); same.ID != first.ID || same.Email != "b@example.test" {
 		t.Errorf("a new e-mail made %+v of %+v", same, first)
+	}
+	if same := u.must(t, claims); same.ID != first.ID || same.Email != "b@example.test" {
+		t.Errorf("an older token brought the old e-mail back: %+v", same)
 	}
 }
 

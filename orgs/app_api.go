@@ -26,7 +26,7 @@ type CreateProjectRequest struct {
 	Body        string     `json:"body,omitempty"`
 	TeamID      *uuid.UUID `json:"team_id,omitempty"`
 	Sensitivity string     `json:"sensitivity"` // public, internal, confidential, restricted
-	PII         bool       `json:"pii"`
+	PII         *bool      `json:"pii"`         // holds personal data; required, so that nobody forgets to say
 }
 
 // Validate checks the request.
@@ -37,6 +37,9 @@ func (r *CreateProjectRequest) Validate() error {
 		c.Text("body", r.Body, maxBody)
 	}
 	c.OneOf("sensitivity", r.Sensitivity, sensitivities...)
+	if r.PII == nil {
+		c.Add("pii", "is required")
+	}
 	return c.Err()
 }
 
@@ -57,7 +60,7 @@ func (s *Service) CreateProject(ctx context.Context, org_id uuid.UUID, r *Create
 	}
 	p := project{
 		ID: rowid.New(), OrgID: org_id, TeamID: r.TeamID, OwnerID: owner,
-		Title: r.Title, Body: r.Body, Sensitivity: r.Sensitivity, PII: r.PII,
+		Title: r.Title, Body: r.Body, Sensitivity: r.Sensitivity, PII: *r.PII,
 	}
 	d, err := authz.Check(ctx, "create", p.resource())
 	if err != nil {

@@ -44,7 +44,16 @@ func (r CheckResource) describe() (authz.Resource, error) {
 			return authz.Resource{}, errors.New("must be an object")
 		}
 	}
-	return authz.Describe(r.Kind, r.ID, r.OrgID, attr)
+	return authz.Describe(r.Kind, r.ID, r.orgID(), attr)
+}
+
+// orgID is the organisation in the one spelling that everything else uses; "" if it is none.
+func (r CheckResource) orgID() string {
+	id, err := uuid.FromString(r.OrgID)
+	if err != nil {
+		return ""
+	}
+	return id.String()
 }
 
 // Validate checks the request.
@@ -101,26 +110,26 @@ func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckRespo
 	if err != nil {
 		return nil, err
 	}
-	out := &CheckResponse{Results: make([]CheckResult, len(r.Checks))}
-	byOrg := map[string][]int{} // one principal an organisation, so one call an organisation
-	for i, item := range r.Checks {
-		byOrg[item.Resource.OrgID] = append(byOrg[item.Resource.OrgID], i)
+	acting, err := s.actingIn(ctx, asker.Caller)
+	if err != nil {
+		return nil, err
 	}
-	for org, indexes := range byOrg {
-		acting, err := s.actingIn(ctx, asker.Caller, org)
-		if err != nil {
-			return nil, err
-		}
+	out := &CheckResponse{Results: make([]CheckResult, len(r.Checks))}
+	as := map[*principal.Principal][]int{} // one call to the PDP a principal
+	for i, item := range r.Checks {
+		p := acting(item.Resource.orgID())
+		as[p] = append(as[p], i)
+	}
+	for p, indexes := range as {
 		questions := make([]authz.Question, len(indexes))
 		for n, i := range indexes {
-			item := r.Checks[i]
-			resource, err := item.Resource.describe()
+			resource, err := r.Checks[i].Resource.describe()
 			if err != nil {
 				return nil, err
 			}
-			questions[n] = authz.Question{Resource: resource, Actions: item.Actions}
+			questions[n] = authz.Question{Resource: resource, Actions: unique(r.Checks[i].Actions)}
 		}
-		decisions, err := authz.CheckAll(ctx, acting, questions)
+		decisions, err := authz.CheckAll(ctx, p, questions)
 		if err != nil {
 			return nil, err
 		}
@@ -131,28 +140,36 @@ func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckRespo
 	return out, nil
 }
 
-// actingIn is the caller as a principal of the organisation, or of none: in one that they do not
-// belong to they are nobody, exactly as in one that does not exist.
-func (s *Service) actingIn(ctx context.Context, c *principal.Caller, org string) (*principal.Principal, error) {
-	if org == "" {
-		return principal.New(c, nil), nil
-	}
-	orgID, err := uuid.FromString(org)
-	if err != nil {
-		return nil, fault.Internal(err)
-	}
+// actingIn is the caller as a principal of each organisation that they belong to. In any other they
+// are nobody, exactly as in one that does not exist.
+func (s *Service) actingIn(ctx context.Context, c *principal.Caller) (func(org string) *principal.Principal, error) {
 	user, err := uuid.FromString(c.UserID)
 	if err != nil {
 		return nil, fault.Internal(err)
 	}
-	tenant, err := s.store.tenant(ctx, user, orgID)
+	memberships, err := s.store.memberships(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	if tenant != nil && c.Narrowed(tenant.OrgID, tenant.Slug) {
-		tenant = nil
+	member := map[string]*principal.Principal{}
+	for _, m := range memberships {
+		if tenant := m.tenant(); !c.Narrowed(tenant.OrgID, tenant.Slug) {
+			member[tenant.OrgID] = principal.New(c, tenant)
+		}
 	}
-	return principal.New(c, tenant), nil
+	nobody := principal.New(c, nil)
+	return func(org string) *principal.Principal {
+		if p, ok := member[org]; ok {
+			return p
+		}
+		return nobody
+	}, nil
+}
+
+func unique(actions []string) []string {
+	out := slices.Clone(actions)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func resultOf(decisions map[string]authz.Decision) CheckResult {

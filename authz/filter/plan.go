@@ -21,6 +21,10 @@ const (
 
 // Plan says which resources of one kind a principal may act on. It is immutable.
 type Plan struct {
+	// DecisionID and PolicyVersion are what the plan is recorded under.
+	DecisionID    string
+	PolicyVersion string
+
 	kind      kind
 	condition *enginev1.PlanResourcesFilter_Expression_Operand
 }

@@ -23,6 +23,7 @@ func (c *Client) Plan(ctx context.Context, p *principal.Principal, action, kind 
 	if err != nil {
 		return nil, err
 	}
+	version := c.digest() // before the call, as for a check
 	res, err := call(ctx, c, c.stub.PlanResources, &requestv1.PlanResourcesRequest{
 		Action:      action,
 		IncludeMeta: true,
@@ -42,5 +43,10 @@ func (c *Client) Plan(ctx context.Context, p *principal.Principal, action, kind 
 			return nil, err
 		}
 	}
-	return filter.New(res.GetFilter())
+	plan, err := filter.New(res.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	plan.DecisionID, plan.PolicyVersion = res.GetCerbosCallId(), version
+	return plan, nil
 }

@@ -22,8 +22,10 @@ const (
 	missingKept   = time.Minute // how long a key id stays known as missing
 	missingMax    = 256
 	probeInterval = 5 * time.Second
-	fetchTimeout  = 3 * time.Second
-	firstRetry    = time.Second // then doubling to RefetchInterval, while there are no keys at all
+	// probeWithin is how long the issuer may take to show that it is there.
+	probeWithin  = 1500 * time.Millisecond
+	fetchTimeout = 3 * time.Second
+	firstRetry   = time.Second // then doubling to RefetchInterval, while there are no keys at all
 )
 
 // keySet holds the issuer's keys. Bad tokens cannot make it fetch more often than
@@ -237,12 +239,14 @@ func (k *keySet) health(ctx context.Context) error {
 	}
 	k.mu.Unlock()
 	if !recent {
-		_, err = k.discover(ctx)
-		if ctx.Err() == nil {
-			k.mu.Lock()
-			k.contactErr = err
-			k.mu.Unlock()
-		}
+		// Shorter than whoever asks is likely to wait: an issuer that hangs is away, and the next to
+		// ask must hear so too.
+		probe, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeWithin)
+		defer cancel()
+		_, err = k.discover(probe)
+		k.mu.Lock()
+		k.contactErr = err
+		k.mu.Unlock()
 	}
 	if err != nil {
 		return &Error{Reason: KeysUnavailable, Detail: "keys at hand, issuer not reached", Err: err}

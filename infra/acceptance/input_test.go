@@ -22,23 +22,25 @@ func TestBadBodiesAreRefusedByField(t *testing.T) {
 		// merged: Encore's decoder takes the first object, or merges two, and says nothing.
 		merged bool
 	}{
-		"no body":            {body: nil},
-		"empty body":         {body: ""},
-		"null":               {body: "null"},
-		"a list":             {body: "[]"},
-		"a string":           {body: `"s"`},
-		"garbage":            {body: "garbage"},
-		"truncated":          {body: `{"title":"a","sensitivity":"int`},
-		"trailing text":      {body: `{"title":"a","sensitivity":"internal","pii":false} x`, merged: true},
-		"two objects":        {body: `{"title":"a"}{"sensitivity":"internal"}`, merged: true},
-		"wrong type":         {body: `{"title":7,"sensitivity":"internal","pii":false}`, field: "title"},
-		"wrong type, nested": {body: `{"title":"a","sensitivity":"internal","pii":"no"}`, field: "pii"},
-		"not a UUID":         {body: `{"title":"a","sensitivity":"internal","pii":false,"team_id":"x"}`, field: "team_id"},
-		"missing":            {body: `{"sensitivity":"internal","pii":false}`, field: "title"},
-		"blank":              {body: `{"title":"  ","sensitivity":"internal","pii":false}`, field: "title"},
-		"unknown value":      {body: `{"title":"a","sensitivity":"cosmic","pii":false}`, field: "sensitivity"},
-		"no such team":       {body: `{"title":"a","sensitivity":"internal","pii":false,"team_id":"00000000-0000-7000-8000-00000000dead"}`, field: "team_id"},
-		"too long":           {body: `{"title":"` + strings.Repeat("a", 201) + `","sensitivity":"internal","pii":false}`, field: "title"},
+		"no body":             {body: nil},
+		"empty body":          {body: ""},
+		"null":                {body: "null"},
+		"a list":              {body: "[]"},
+		"a string":            {body: `"s"`},
+		"garbage":             {body: "garbage"},
+		"truncated":           {body: `{"title":"a","sensitivity":"int`},
+		"trailing text":       {body: `{"title":"a","sensitivity":"internal","pii":false} x`, merged: true},
+		"two objects":         {body: `{"title":"a"}{"sensitivity":"internal"}`, merged: true},
+		"wrong type":          {body: `{"title":7,"sensitivity":"internal","pii":false}`, field: "title"},
+		"wrong type, nested":  {body: `{"title":"a","sensitivity":"internal","pii":"no"}`, field: "pii"},
+		"not a UUID":          {body: `{"title":"a","sensitivity":"internal","pii":false,"team_id":"x"}`, field: "team_id"},
+		"missing":             {body: `{"sensitivity":"internal","pii":false}`, field: "title"},
+		"missing, no default": {body: `{"title":"a","sensitivity":"internal"}`, field: "pii"},
+		"control characters":  {body: `{"title":"a\u0000b","sensitivity":"internal","pii":false}`, field: "title"},
+		"blank":               {body: `{"title":"  ","sensitivity":"internal","pii":false}`, field: "title"},
+		"unknown value":       {body: `{"title":"a","sensitivity":"cosmic","pii":false}`, field: "sensitivity"},
+		"no such team":        {body: `{"title":"a","sensitivity":"internal","pii":false,"team_id":"00000000-0000-7000-8000-00000000dead"}`, field: "team_id"},
+		"too long":            {body: `{"title":"` + strings.Repeat("a", 201) + `","sensitivity":"internal","pii":false}`, field: "title"},
 	} {
 		if c.merged && !stockHost {
 			continue
@@ -89,6 +91,9 @@ func TestBadParametersAreRefused(t *testing.T) {
 		if r.status != http.StatusBadRequest {
 			t.Errorf("%s: got %d %s", path, r.status, r.body)
 		}
+	}
+	for _, query := range []string{"actor=%00", "action=%ff", "resource=%ed%a0%80", "actor=" + strings.Repeat("a", 300)} {
+		wantFailure(t, call(t, adaOrg.token(t), "GET", "/api/v1/org/"+acme+"/audit/events?"+query, nil), http.StatusBadRequest, "validation_failed")
 	}
 	wantFailure(t, call(t, bearer, "GET", projects+"?limit=201", nil), http.StatusBadRequest, "validation_failed")
 	wantFailure(t, call(t, adaOrg.token(t), "GET", "/api/v1/org/"+acme+"/audit/events?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", nil),

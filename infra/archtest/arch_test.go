@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -207,5 +208,28 @@ func TestTheRuntimesTestsAreHiddenFromEncore(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("no test found: this test looks in the wrong place")
+	}
+}
+
+// A raw endpoint has written its answer before the guard can stop it.
+func TestRawEndpointsAreOpen(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, f := range files(t) {
+		for _, group := range f.ast.Comments {
+			for _, c := range group.List {
+				words := strings.Fields(c.Text)
+				if len(words) == 0 || words[0] != "//encore:api" || !slices.Contains(words, "raw") {
+					continue
+				}
+				found++
+				if !slices.Contains(words, "tag:open") {
+					t.Errorf("%s: a raw endpoint must be tagged open and decide for itself: %s", f.path, c.Text)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no raw endpoint found: this test proves nothing")
 	}
 }

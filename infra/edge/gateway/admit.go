@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"encore.app/audit"
 	"encore.app/audit/event"
@@ -62,7 +63,7 @@ func admitTo(ctx context.Context, data *encore.Request, caller *principal.Caller
 	}
 	tenant, err := orgs.Resolve(ctx, user, orgID)
 	if err != nil {
-		return nil, fault.Unavailable("postgres", err)
+		return nil, err
 	}
 	switch {
 	case tenant == nil:
@@ -101,11 +102,17 @@ func recordDenial(ctx context.Context, x *exchange, denied authz.Made) {
 	record(ctx, e, map[string]any{"reasons": denied.Reasons})
 }
 
+// recordWithin bounds how long a refusal waits for its record.
+const recordWithin = 2 * time.Second
+
 // record keeps a denial. It stays a denial when the log cannot be reached: the line says so.
 func record(ctx context.Context, e event.Event, changes map[string]any) {
 	e, err := e.With(changes)
 	if err == nil {
-		err = audit.Record(context.WithoutCancel(ctx), e)
+		// A caller who hangs up is recorded all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+		defer cancel()
+		err = audit.Record(ctx, e)
 	}
 	if err != nil {
 		rlog.Error("denial not recorded", "err", err, "action", e.Action, "request_id", e.RequestID)

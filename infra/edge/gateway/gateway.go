@@ -10,7 +10,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"encore.app/authz"
@@ -18,6 +17,8 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/request"
 	encore "encore.dev"
+	"encore.dev/beta/auth"
+	"encore.dev/beta/errs"
 	"encore.dev/middleware"
 )
 
@@ -65,7 +66,9 @@ func Harden(req middleware.Request, next middleware.Next) middleware.Response {
 //encore:middleware global target=all
 func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 	ctx := req.Context()
-	if principal.FromContext(ctx) != nil { // a call from another endpoint: already admitted
+	// A call from another endpoint is admitted already, unless it is made in somebody else's name.
+	if p := principal.FromContext(ctx); p != nil && auth.Data() == any(p.Caller) {
+		exchangeOf(ctx).principal = p
 		return next(req)
 	}
 	p, err := admit(ctx, req.Data())
@@ -93,6 +96,9 @@ func Guard(req middleware.Request, next middleware.Next) middleware.Response {
 	x := exchangeOf(req.Context())
 	if denied, ok := x.trail.Denied(); ok {
 		recordDenial(req.Context(), x, denied)
+		if resp.Err == nil { // the endpoint went on after a denial
+			return middleware.Response{Err: undecided(req.Data())}
+		}
 		return resp
 	}
 	if _, decided := x.trail.Last(); decided || harmless(resp.Err) {
@@ -110,8 +116,8 @@ func harmless(err error) bool {
 	if e == nil { // becomes internal: no text of it leaves
 		return true
 	}
-	switch e.Code.HTTPStatus() {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable:
+	switch e.Code {
+	case errs.InvalidArgument, errs.Unauthenticated, errs.Internal, errs.Unavailable, errs.Canceled, errs.DeadlineExceeded:
 		return true
 	}
 	return false

@@ -47,7 +47,9 @@ func TestNoAnswerLeavesWithoutADecision(t *testing.T) {
 		"not found tells existence":   {resp: refused(errs.NotFound), stopped: true},
 		"a conflict tells existence":  {resp: refused(errs.AlreadyExists), stopped: true},
 		"a denial without a decision": {resp: refused(errs.PermissionDenied), stopped: true},
+		"last_owner tells existence":  {resp: refused(errs.FailedPrecondition), stopped: true},
 		"bad input tells nothing":     {resp: refused(errs.InvalidArgument)},
+		"a client that hung up":       {resp: refused(errs.Canceled)},
 		"an outage tells nothing":     {resp: refused(errs.Unavailable)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +64,18 @@ func TestNoAnswerLeavesWithoutADecision(t *testing.T) {
 				t.Errorf("the payload left: %+v", got.Payload)
 			}
 		})
+	}
+}
+
+func TestADenialThatTheEndpointForgotStops(t *testing.T) {
+	t.Parallel()
+	got := through(&encore.APIDesc{}, func(ctx context.Context) middleware.Response {
+		authz.Note(ctx, authz.Made{Decision: authz.Decision{Allowed: true}})
+		authz.Note(ctx, authz.Made{Decision: authz.Decision{Allowed: false}})
+		return middleware.Response{Payload: &payload{Secret: "s"}}
+	})
+	if got.Err == nil || got.Payload != nil {
+		t.Errorf("it left: %+v", got)
 	}
 }
 

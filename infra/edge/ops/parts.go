@@ -87,7 +87,12 @@ func (r *rabbit) ping(ctx context.Context) error {
 	conn, err := amqp.DialConfig(r.url, amqp.Config{
 		Heartbeat: 5 * time.Second,
 		Dial: func(network, addr string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: readyWithin}).DialContext(ctx, network, addr)
+			conn, err := (&net.Dialer{Timeout: readyWithin}).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			// For the handshake; heartbeats set their own from then on.
+			return conn, conn.SetDeadline(time.Now().Add(readyWithin))
 		},
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	encore "encore.dev"
@@ -35,6 +36,10 @@ type Service struct {
 	redis  *keyvalue.Store
 	broker *rabbit
 	parts  []part
+
+	mu      sync.Mutex
+	checked time.Time
+	last    map[string]Part // never changed once it is here
 }
 
 // Shutdown ends the connections that are this service's own.
@@ -93,9 +98,7 @@ const readyWithin = 2 * time.Second
 //
 //encore:api public method=GET path=/readyz tag:open
 func (s *Service) Readyz(ctx context.Context) (*ReadyResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	parts := checkAll(ctx, s.parts)
+	parts := s.state(ctx)
 	out := &ReadyResponse{Status: "ready", Parts: parts, HTTPStatus: http.StatusOK}
 	for _, p := range parts {
 		switch {
@@ -110,6 +113,22 @@ func (s *Service) Readyz(ctx context.Context) (*ReadyResponse, error) {
 	return out, nil
 }
 
+// stateFor is how long an answer stands for all who ask: anyone may, and each part is asked each time.
+const stateFor = time.Second
+
+func (s *Service) state(ctx context.Context) map[string]Part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.checked) < stateFor {
+		return s.last
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
+	defer cancel()
+	s.last = checkAll(ctx, s.parts)
+	s.checked = time.Now()
+	return s.last
+}
+
 // Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token; in development
 // for anyone.
 //
@@ -120,6 +139,7 @@ func (s *Service) Metrics(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this needs OPS_TOKEN as bearer token", http.StatusUnauthorized)
 		return
 	}
+	w.Header().Set("Cache-Control", "no-store")
 	promhttp.Handler().ServeHTTP(w, r)
 }
 

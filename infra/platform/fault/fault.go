@@ -5,6 +5,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 
 	"encore.dev/beta/errs"
@@ -33,6 +34,8 @@ const (
 	ValidationFailed      Reason = "validation_failed"
 	AlreadyExists         Reason = "already_exists"
 	DependencyUnavailable Reason = "dependency_unavailable"
+	DeadlineExceeded      Reason = "deadline_exceeded"
+	CanceledReason        Reason = "canceled"
 	InternalReason        Reason = "internal"
 )
 
@@ -111,8 +114,15 @@ func Unavailable(part string, cause error) *errs.Error {
 	}
 }
 
-// Internal hides err from the caller and keeps it for the log.
+// Internal hides err from the caller and keeps it for the log. A request that was given up, or that
+// ran out of time, is said to be just that.
 func Internal(err error) *errs.Error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return New(errs.Canceled, CanceledReason, "the request was given up")
+	case errors.Is(err, context.DeadlineExceeded):
+		return New(errs.DeadlineExceeded, DeadlineExceeded, "the request took too long")
+	}
 	return &errs.Error{
 		Code:    errs.Internal,
 		Message: "internal error",

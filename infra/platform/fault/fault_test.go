@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,6 +20,8 @@ func TestFinishMakesAnyErrorFitToLeave(t *testing.T) {
 	}{
 		"plain":             {secret, errs.Internal, InternalReason},
 		"wrapped plain":     {fmt.Errorf("orgs: %w", secret), errs.Internal, InternalReason},
+		"a client gone":     {fmt.Errorf("orgs: %w", context.Canceled), errs.Canceled, CanceledReason},
+		"out of time":       {Internal(context.DeadlineExceeded), errs.DeadlineExceeded, DeadlineExceeded},
 		"internal":          {Internal(secret), errs.Internal, InternalReason},
 		"unavailable":       {Unavailable("cerbos", secret), errs.Unavailable, DependencyUnavailable},
 		"wrapped fault":     {fmt.Errorf("orgs: %w", NotFound("project")), errs.NotFound, NotFoundReason},

@@ -30,6 +30,16 @@ func (c *Checks) Text(field, value string, most int) {
 	}
 }
 
+// Filter wants value, if there is one, to be something that a row could hold.
+func (c *Checks) Filter(field, value string, most int) {
+	switch {
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
+		c.Add(field, "has characters that are not allowed")
+	case utf8.RuneCountInString(value) > most:
+		c.Add(field, "is longer than %d characters", most)
+	}
+}
+
 // OneOf wants value among the allowed ones.
 func (c *Checks) OneOf(field, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {

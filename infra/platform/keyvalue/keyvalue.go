@@ -28,6 +28,9 @@ func Open(url string) (*Store, error) {
 		if err != nil { // the library's text repeats the URL, password and all
 			return nil, errors.New("keyvalue: REDIS_URL is not a Redis URL (redis://user:password@host:port/db)")
 		}
+		// A Redis that hangs costs a request as long as the request allows, not as long as it likes.
+		opts.ContextTimeoutEnabled = true
+		opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = within, within, within
 		return &Store{Client: redis.NewClient(opts)}, nil
 	}
 	e, err := startEmbedded()
@@ -56,6 +59,9 @@ type embedded struct {
 	stop     chan struct{}
 	clock    sync.WaitGroup
 }
+
+// within bounds one exchange with a Redis of its own.
+const within = time.Second
 
 // tick is how late a key of the embedded Redis may expire.
 const tick = 100 * time.Millisecond

@@ -26,11 +26,24 @@ const (
 	// with every attempt, up to maxWait.
 	settleWithin = 15 * time.Second
 	maxWait      = 10 * time.Minute
+	// publishWithin bounds how long the broker may take for one message.
+	publishWithin = 2 * time.Second
 	// retryWithin is how soon a message is tried again that the broker could not take.
 	retryWithin = time.Second
 	// maxAttempts is when a message that was published every time and never settled is set aside as
 	// dead, so that a poison message costs nothing more.
 	maxAttempts = 20
+)
+
+var (
+	oldest = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_outbox_oldest_seconds",
+		Help: "Age of the oldest message that is not settled; 0 if there is none.",
+	})
+	dead = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_outbox_dead",
+		Help: "Messages set aside as undeliverable.",
+	})
 )
 
 var published = promauto.NewCounterVec(prometheus.CounterOpts{
@@ -98,8 +111,28 @@ func (r *Relay) run(ctx context.Context, wake <-chan struct{}) {
 			return
 		case <-wake:
 		case <-ticker.C:
+			r.measure(ctx)
 		}
 	}
+}
+
+const backlog = `
+select coalesce(extract(epoch from now() - min(created_at) filter (where dead_at is null)), 0)::float8,
+       count(*) filter (where dead_at is not null)
+  from platform.outbox`
+
+// measure says how far behind delivery is. What cannot be read keeps its last value.
+func (r *Relay) measure(ctx context.Context) {
+	type state struct {
+		Oldest float64
+		Dead   int64
+	}
+	s, err := tenantdb.Row(ctx, r.cfg.DB, tenantdb.Platform(), pgx.RowToStructByPos[state], backlog)
+	if err != nil {
+		return // the pass says so
+	}
+	oldest.Set(s.Oldest)
+	dead.Set(float64(s.Dead))
 }
 
 // listen turns notifications into wake-ups. When it cannot listen, the poll goes on without it.
@@ -185,7 +218,7 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 func (r *Relay) publish(ctx context.Context, row row, away map[string]error) error {
 	err := away[row.Topic]
 	if err == nil {
-		err = r.cfg.Topics[row.Topic](ctx, row.Payload)
+		err = r.hand(ctx, row)
 	}
 	switch {
 	case err == nil && row.Attempts < maxAttempts:
@@ -202,6 +235,13 @@ func (r *Relay) publish(ctx context.Context, row row, away map[string]error) err
 	return r.mark(ctx, `update platform.outbox
    set attempts = attempts - 1, due_at = now() + make_interval(secs => $2), last_error = $3 where id = $1`,
 		row.ID, retryWithin.Seconds(), err.Error())
+}
+
+// hand gives the broker a bounded time: one that hangs must not hold up the other topics.
+func (r *Relay) hand(ctx context.Context, row row) error {
+	ctx, cancel := context.WithTimeout(ctx, publishWithin)
+	defer cancel()
+	return r.cfg.Topics[row.Topic](ctx, row.Payload)
 }
 
 func (r *Relay) setAside(ctx context.Context, row row, cause error) error {

@@ -10,8 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
+	"encore.app/infra/platform/fault"
 	"encore.dev/types/uuid"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -63,7 +67,7 @@ func (db *DB) Tx(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error 
 	// into the text; one text means one round trip for BEGIN and its context.
 	begin := fmt.Sprintf("begin; select set_config('app.org_id', '%s', true), set_config('app.user_id', '%s', true), set_config('app.platform', '%s', true)",
 		org, user, platform)
-	return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, fn)
+	return reached(ctx, pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, fn))
 }
 
 const setContext = "select set_config('app.org_id', $1, true), set_config('app.user_id', $2, true), set_config('app.platform', $3, true)"
@@ -78,17 +82,17 @@ func Rows[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc
 	results := db.pool.SendBatch(ctx, &batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
-		return nil, err
+		return nil, reached(ctx, err)
 	}
 	rows, err := results.Query()
 	if err != nil {
-		return nil, err
+		return nil, reached(ctx, err)
 	}
 	items, err := pgx.CollectRows(rows, collect)
 	if err != nil {
-		return nil, err
+		return nil, reached(ctx, err)
 	}
-	return items, results.Close()
+	return items, reached(ctx, results.Close())
 }
 
 // Row is Rows for exactly one row. None is pgx.ErrNoRows.
@@ -103,6 +107,30 @@ func Row[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[
 	}
 	return items[0], nil
 }
+
+// reached tells a database that is away from one that answered: the first is nobody's bug, and the
+// caller may try again. What the request itself gave up stays what it is.
+func reached(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || fault.As(err) != nil {
+		return err
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if pgerrcode.IsConnectionException(pg.Code) || pgerrcode.IsOperatorIntervention(pg.Code) {
+			return fault.Unavailable(part, err)
+		}
+		return err
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err) {
+		return fault.Unavailable(part, err)
+	}
+	return err
+}
+
+// part is how the database is called towards callers and operators.
+const part = "postgres"
 
 // Violates reports whether err is a violation of the named constraint.
 func Violates(err error, constraint string) bool {

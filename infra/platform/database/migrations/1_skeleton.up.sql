@@ -46,6 +46,7 @@ create table identity.users (
     username       text        not null,
     name           text        not null,
     status         text        not null default 'active' check (status in ('active', 'disabled', 'erased')),
+    claims_at      timestamptz not null default 'epoch', -- the profile is from claims issued then
     created_at     timestamptz not null default now(),
     updated_at     timestamptz not null default now(),
     constraint users_issuer_subject unique (issuer, subject)
@@ -144,6 +145,8 @@ create table audit.events (
     changes         jsonb       not null,
     primary key (org_id, id)
 );
+
+create index events_newest on audit.events (org_id, occurred_at desc, id desc);
 
 alter table orgs.orgs              enable row level security;
 alter table orgs.orgs              force row level security;

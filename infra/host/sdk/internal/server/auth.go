@@ -17,10 +17,12 @@ type authenticator struct {
 	*registry.AuthHandler
 	bearer bool     // the handler takes the token of the Authorization header
 	params *decoder // otherwise: how its parameters are read
+	// challenge says that the Authorization header is what a caller without credentials lacks.
+	challenge bool
 }
 
 func newAuthenticator(h *registry.AuthHandler) (*authenticator, error) {
-	a := &authenticator{AuthHandler: h, bearer: h.Params == nil}
+	a := &authenticator{AuthHandler: h, bearer: h.Params == nil, challenge: h.Params == nil}
 	if a.bearer {
 		return a, nil
 	}
@@ -36,6 +38,7 @@ func newAuthenticator(h *registry.AuthHandler) (*authenticator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %s: %w", h.Service, h.Name, f.Name, err)
 		}
+		a.challenge = a.challenge || (from == fromHeader && name == "Authorization")
 		a.params.texts = append(a.params.texts, text)
 		a.params.query = a.params.query || from == fromQuery
 	}

@@ -115,6 +115,11 @@ func matches(list []originPattern, origin string) bool {
 	return slices.ContainsFunc(list, func(p originPattern) bool { return p.match(origin) })
 }
 
+// methods are the ones that an endpoint can have.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
 // serve sets the headers that the request's origin is due. It is true if the request was a
 // preflight, which is answered then.
 func (c *cors) serve(w http.ResponseWriter, r *http.Request, origin string) (done bool) {
@@ -129,7 +134,7 @@ func (c *cors) serve(w http.ResponseWriter, r *http.Request, origin string) (don
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 	asked := first(r.Header, "Access-Control-Request-Headers")
-	if c.headersAllowed(asked) && c.grant(h, origin, asksForCredentials(asked)) {
+	if slices.Contains(methods, method) && c.headersAllowed(asked) && c.grant(h, origin, asksForCredentials(asked)) {
 		h["Access-Control-Allow-Methods"] = []string{method}
 		if asked != "" {
 			h["Access-Control-Allow-Headers"] = []string{asked}

@@ -92,14 +92,28 @@ func (s *Server) writeFailure(ctx context.Context, w http.ResponseWriter, c *cal
 	return s.writeError(w, c, e, status)
 }
 
+// guarded are the headers that no error goes without: nothing keeps it, nothing runs in it, and
+// nothing frames it.
+var guarded = map[string][]string{
+	"Cache-Control":           {"no-store"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+}
+
 // writeError answers with an error that a client may see. A status other than 0 goes before the error's.
 func (s *Server) writeError(w http.ResponseWriter, c *call, e *errs.Error, status int) int {
 	e = withRequestID(e, c.idValue[0])
 	if !isFinal(status) {
 		status = statusOf(e)
 	}
-	if status == http.StatusUnauthorized && s.auth != nil && s.auth.bearer && w.Header()["Www-Authenticate"] == nil {
-		w.Header()["Www-Authenticate"] = []string{"Bearer"}
+	h := w.Header()
+	if status == http.StatusUnauthorized && s.auth != nil && s.auth.challenge && h["Www-Authenticate"] == nil {
+		h["Www-Authenticate"] = []string{"Bearer"}
+	}
+	for name, value := range guarded { // what the app's middleware would have set, had it been reached
+		if h[name] == nil {
+			h[name] = value
+		}
 	}
 	buf := getJSON()
 	defer putJSON(buf)
