@@ -180,3 +180,16 @@ func tryCreate(a *app, t *testing.T, title string) string {
 	}
 	return p.ID
 }
+
+// Serving and working may be different processes: what the one leaves in the outbox the other takes.
+func TestAWorkerTakesWhatAWebProcessLeaves(t *testing.T) {
+	database := scratch(t)
+	web := start(t, database, "web")
+	body := map[string]any{"title": "left", "sensitivity": "internal", "pii": false}
+	p := want[project](t, at(web, t, bobApp, "POST", "/api/v1/app/orgs/"+acme+"/projects", body), http.StatusCreated)
+	worker := start(t, database, "worker,scheduler")
+	if r := at(worker, t, bobApp, "GET", "/api/v1/me", nil); r.status != http.StatusNotFound {
+		t.Errorf("a process without the web role served an endpoint: %d", r.status)
+	}
+	eventually(t, 30*time.Second, "the event is in the log", func() bool { return eventsOf(web, t, p.ID) == 1 })
+}
