@@ -54,7 +54,7 @@ func Exec(ctx context.Context, config Config, command []string) (code int, err e
 	case <-ctx.Done():
 		child.Stop()
 	}
-	fmt.Fprintln(config.Out, s.summary())
+	fmt.Fprintln(config.Report, s.summary())
 	return child.ExitCode(), nil
 }
 

@@ -135,7 +135,7 @@ func get(ctx context.Context, client *http.Client, url string) (status int, body
 // banner tells a newcomer where everything is.
 func (s *stack) banner(base string) {
 	issuer := s.config.Env.or("OIDC_ISSUER_URL", s.values["OIDC_ISSUER_URL"])
-	out := s.config.Out
+	out := s.config.Report
 	fmt.Fprintf(out, "\n  Tenantry is ready.\n\n")
 	fmt.Fprintf(out, "  API       %s/api/v1\n", base)
 	fmt.Fprintf(out, "  health    %s/readyz\n", base)

@@ -26,6 +26,7 @@ type Config struct {
 	Root    string    // the checkout
 	Env     Env       // what is set by the caller
 	Out     io.Writer // progress, for people
+	Report  io.Writer // what there is in the end: the banner of a run, the parts of an exec
 	Real    bool      // also a real Redis and RabbitMQ
 	Require []string  // parts that must be real, by name; they are started too
 	Seed    bool      // put the demo tenants in once the app is ready

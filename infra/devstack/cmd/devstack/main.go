@@ -62,7 +62,7 @@ func command(ctx context.Context, args []string) (int, error) {
 		return 0, err
 	}
 	config := devstack.Config{
-		Root: root, Env: devstack.ParseEnv(os.Environ()), Out: os.Stderr,
+		Root: root, Env: devstack.ParseEnv(os.Environ()), Out: os.Stderr, Report: os.Stdout,
 		Real: *real, Require: names(*require), Seed: *seed,
 	}
 	switch rest := flags.Args(); {
