@@ -18,7 +18,7 @@ COUNT   := $(if $(CI),-count=1)
 
 ifneq ($(wildcard .env),)
 include .env
-export
+export $(shell sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env)
 endif
 
 .PHONY: run test stack seed reset check lint policies acceptance bench-host openapi hooks help
