@@ -13,7 +13,8 @@ import (
 )
 
 // People are keyed by issuer and subject; subjects are the user ids of the demo realm, and the app's
-// own ids are the same, so that a person can be recognised in both.
+// own ids are the same where it met nobody of that name before, so that a person can be recognised
+// in both.
 type realm struct {
 	Users []struct {
 		ID        string `json:"id"`
@@ -72,15 +73,31 @@ func statements(r realm, issuer string) []statement {
 	out := []statement{{sql: "select set_config('app.platform', 'on', true)"}}
 	for _, u := range r.Users {
 		people[u.Username] = u.ID
-		out = append(out, statement{`
+		out = append(out,
+			// The development issuer may have moved to another address since the last time.
+			statement{`
+update identity.users set issuer = $2
+ where id = $1 and not exists (select from identity.users where issuer = $2 and subject = $3)`,
+				[]any{u.ID, issuer, u.ID}},
+			statement{`
 insert into identity.users (id, issuer, subject, email, email_verified, username, name)
 values ($1, $2, $3, $4, true, $5, $6)
-on conflict on constraint users_issuer_subject do nothing`,
-			[]any{u.ID, issuer, u.ID, u.Email, u.Username, u.FirstName + " " + u.LastName}})
+on conflict do nothing`,
+				[]any{u.ID, issuer, u.ID, u.Email, u.Username, u.FirstName + " " + u.LastName}})
 	}
 	member := func(org, who string, roles ...string) statement {
-		return statement{`insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, $3) on conflict do nothing`,
-			[]any{org, people[who], roles}}
+		return statement{`
+insert into orgs.memberships (org_id, user_id, org_roles)
+select $1, id, $4 from identity.users where issuer = $2 and subject = $3
+on conflict do nothing`,
+			[]any{org, issuer, people[who], roles}}
+	}
+	teamMember := func(who, role string) statement {
+		return statement{`
+insert into orgs.team_memberships (org_id, team_id, user_id, team_roles)
+select $1, $2, id, $5 from identity.users where issuer = $3 and subject = $4
+on conflict do nothing`,
+			[]any{acme, cardiology, issuer, people[who], []string{role}}}
 	}
 	return append(out,
 		org(acme, "acme", "Acme", "enterprise"),
@@ -92,8 +109,8 @@ on conflict on constraint users_issuer_subject do nothing`,
 		member(acme, "grace@acme.test", "member"),
 		member(acme, "bob@acme.test", "member"),
 		statement{`insert into orgs.teams (org_id, id, name) values ($1, $2, 'cardiology') on conflict do nothing`, []any{acme, cardiology}},
-		teamMember(people["grace@acme.test"], "lead"),
-		teamMember(people["bob@acme.test"], "member"),
+		teamMember("grace@acme.test", "lead"),
+		teamMember("bob@acme.test", "member"),
 		in(globex),
 		license(globex, "free", 5),
 		member(globex, "eve@globex.test", "owner"),
@@ -114,9 +131,4 @@ func org(id, slug, name, tier string) statement {
 func license(org, tier string, seats int) statement {
 	return statement{`insert into licensing.licenses (org_id, tier, seats, source) values ($1, $2, $3, 'manual') on conflict do nothing`,
 		[]any{org, tier, seats}}
-}
-
-func teamMember(user, role string) statement {
-	return statement{`insert into orgs.team_memberships (org_id, team_id, user_id, team_roles) values ($1, $2, $3, $4) on conflict do nothing`,
-		[]any{acme, cardiology, user, []string{role}}}
 }
