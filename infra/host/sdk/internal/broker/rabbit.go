@@ -185,13 +185,13 @@ func (r *Rabbit) setLink(l *link) {
 	r.changed = make(chan struct{})
 }
 
-// current waits for a connection.
-func (r *Rabbit) current(ctx context.Context) (*link, error) {
+// next waits for a connection other than lost, which may be nil.
+func (r *Rabbit) next(ctx context.Context, lost *link) (*link, error) {
 	for {
 		r.mu.Lock()
 		l, changed := r.link, r.changed
 		r.mu.Unlock()
-		if l != nil {
+		if l != nil && l != lost {
 			return l, nil
 		}
 		select {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,11 +52,15 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func (r *Rabbit) send(ctx context.Context, o outgoing) error {
-	l, err := r.current(ctx)
-	if err != nil {
-		return err
+	l, err := r.next(ctx, nil)
+	for err == nil {
+		if err = l.publisher.publish(ctx, o); !errors.Is(err, amqp.ErrClosed) {
+			return err
+		}
+		// The connection was lost before anything was sent, and nobody had noticed yet.
+		l, err = r.next(ctx, l)
 	}
-	return l.publisher.publish(ctx, o)
+	return err
 }
 
 func encode(m *Message) amqp.Publishing {
