@@ -61,6 +61,7 @@ policies: $(DEVSTACK) ## compile and test the policies
 test-host:
 	cd infra/host/sdk && env -u DATABASE_URL TEST_RABBITMQ_URL=$${RABBITMQ_URL:-} go test $(COUNT) -tags stockhost ./...
 	cd infra/host && go test $(COUNT) ./...
+	@if [ -z "$${RABBITMQ_URL:-}" ]; then echo 'not run: the RabbitMQ transport (no broker here)'; fi
 	@if [ -z "$${TEST_S3_URL:-}" ]; then echo 'not run: the S3 object store (TEST_S3_URL names one)'; fi
 
 test-app:

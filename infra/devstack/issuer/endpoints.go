@@ -112,12 +112,7 @@ func (i *Issuer) userinfo(w http.ResponseWriter, r *http.Request) {
 // introspect is RFC 7662, for confidential clients. As at Keycloak, a client learns
 // nothing of a token that is not for it.
 func (i *Issuer) introspect(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(r)
-	if refused != nil {
-		writeError(w, r, refused)
-		return
-	}
-	c, refused := i.authenticateClient(r, form)
+	form, c, refused := i.clientForm(r)
 	if refused != nil {
 		writeError(w, r, refused)
 		return
@@ -152,12 +147,7 @@ func names(aud any, client string) bool {
 
 // revoke is RFC 7009: a refresh token takes its session along.
 func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(r)
-	if refused != nil {
-		writeError(w, r, refused)
-		return
-	}
-	c, refused := i.authenticateClient(r, form)
+	form, c, refused := i.clientForm(r)
 	if refused != nil {
 		writeError(w, r, refused)
 		return

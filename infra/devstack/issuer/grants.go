@@ -15,12 +15,7 @@ import (
 
 // token is the token endpoint.
 func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(r)
-	if refused != nil {
-		writeError(w, r, refused)
-		return
-	}
-	c, refused := i.authenticateClient(r, form)
+	form, c, refused := i.clientForm(r)
 	if refused != nil {
 		writeError(w, r, refused)
 		return

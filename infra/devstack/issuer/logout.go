@@ -101,12 +101,7 @@ func (i *Issuer) signedOut(w http.ResponseWriter, r *http.Request, p *pending) {
 }
 
 func (i *Issuer) logoutByToken(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(r)
-	if refused != nil {
-		writeError(w, r, refused)
-		return
-	}
-	c, refused := i.authenticateClient(r, form)
+	form, c, refused := i.clientForm(r)
 	if refused != nil {
 		writeError(w, r, refused)
 		return

@@ -77,6 +77,16 @@ func checkRepeated(form url.Values) *oauthError {
 	return nil
 }
 
+// clientForm reads the form of a request that a client makes for itself, and which client it is.
+func (i *Issuer) clientForm(r *http.Request) (url.Values, *realm.Client, *oauthError) {
+	form, refused := readForm(r)
+	if refused != nil {
+		return nil, nil, refused
+	}
+	c, refused := i.authenticateClient(r, form)
+	return form, c, refused
+}
+
 // authenticateClient finds the client that speaks; a confidential one must show its secret.
 func (i *Issuer) authenticateClient(r *http.Request, form url.Values) (*realm.Client, *oauthError) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")

@@ -125,7 +125,7 @@ var errUndecided = errors.New("gateway: answer without an authorization decision
 // and a plain denial in production.
 func undecided(data *encore.Request) *errs.Error {
 	err := fmt.Errorf("%w: %s.%s", errUndecided, data.Service, data.Endpoint)
-	if encore.Meta().Environment.Type == encore.EnvProduction {
+	if production() {
 		rlog.Error("endpoint made no authorization decision", "err", err)
 		return fault.Denied(fault.PolicyDenied, "")
 	}

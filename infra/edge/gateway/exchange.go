@@ -28,7 +28,6 @@ var durations = promauto.NewHistogramVec(prometheus.HistogramOpts{
 // exchange is what the layers of the gateway learn about one request.
 type exchange struct {
 	info      request.Info
-	traceID   string
 	trail     *authz.Trail
 	principal *principal.Principal
 	cause     error
@@ -51,11 +50,8 @@ func newExchange(data *encore.Request) *exchange {
 		IP:    clientIP(data.Headers),
 		Route: data.Service + "." + data.Endpoint,
 	}}
-	if data.Trace != nil {
-		x.traceID = data.Trace.TraceID
-		if x.info.ID == "" {
-			x.info.ID = x.traceID
-		}
+	if x.info.ID == "" && data.Trace != nil {
+		x.info.ID = data.Trace.TraceID
 	}
 	return x
 }

@@ -10,6 +10,7 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"encore.app/authz"
@@ -39,6 +40,9 @@ func Observe(req middleware.Request, next middleware.Next) middleware.Response {
 	return resp
 }
 
+// production is asked on every request and never changes.
+var production = sync.OnceValue(func() bool { return encore.Meta().Environment.Type == encore.EnvProduction })
+
 // hsts is sent in production only: a browser remembers it for the host name, whatever the port.
 const hsts = "max-age=63072000; includeSubDomains"
 
@@ -55,7 +59,7 @@ func Harden(req middleware.Request, next middleware.Next) middleware.Response {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
-	if encore.Meta().Environment.Type == encore.EnvProduction {
+	if production() {
 		h.Set("Strict-Transport-Security", hsts)
 	}
 	return resp

@@ -155,7 +155,11 @@ func (r *Relay) listenOnce(ctx context.Context, wake chan<- struct{}) error {
 	}
 	// The connection leaves the pool: a session that listens must not be handed to anyone else.
 	conn := pooled.Hijack()
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { // the goodbye of a server that hangs must not hold up the shutdown
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		conn.Close(ctx)
+	}()
 	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 		return err
 	}
