@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -253,14 +252,4 @@ func missingAPI(pkg *Package, pos token.Pos) string {
 
 func isEncore(path string) bool {
 	return path == "encore.dev" || strings.HasPrefix(path, "encore.dev/")
-}
-
-// sortedKeys is for output that must not depend on map order.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }

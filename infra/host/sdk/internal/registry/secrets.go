@@ -66,7 +66,10 @@ func (r *Registry) MissingSecrets() []string {
 }
 
 // upperSnake turns StripeKey and HTTPKey2 into STRIPE_KEY and HTTP_KEY2.
-func upperSnake(name string) string {
+func upperSnake(name string) string { return strings.ToUpper(Snake(name)) }
+
+// Snake turns OrgID into org_id: the name that a Go name has outside Go unless a tag gives another.
+func Snake(name string) string {
 	rs := []rune(name)
 	var b strings.Builder
 	for i, r := range rs {
@@ -74,7 +77,7 @@ func upperSnake(name string) string {
 			(!unicode.IsUpper(rs[i-1]) || (i+1 < len(rs) && unicode.IsLower(rs[i+1]))) {
 			b.WriteByte('_')
 		}
-		b.WriteRune(unicode.ToUpper(r))
+		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
 }

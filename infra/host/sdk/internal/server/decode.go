@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"encore.dev/beta/errs"
+	"encore.dev/internal/registry"
 )
 
 // decoder makes an endpoint's request struct from an HTTP request. It is planned once.
@@ -79,7 +80,7 @@ func placeField(f reflect.StructField, inBody bool) (from source, name string, d
 		return fromBody, "", dropJSON
 	}
 	if query == "" {
-		query = snake(f.Name)
+		query = registry.Snake(f.Name)
 	}
 	return fromQuery, query, dropQuery || (dropJSON && !hasQuery)
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"unicode"
 	"unsafe"
 )
 
@@ -112,20 +111,6 @@ func isHTTPStatus(tag reflect.StructTag) bool {
 		}
 	}
 	return false
-}
-
-// snake turns OrgID and HTTPKey into org_id and http_key.
-func snake(name string) string {
-	rs := []rune(name)
-	var b strings.Builder
-	for i, r := range rs {
-		if i > 0 && unicode.IsUpper(r) && rs[i-1] != '_' &&
-			(!unicode.IsUpper(rs[i-1]) || (i+1 < len(rs) && unicode.IsLower(rs[i+1]))) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }
 
 // hideFields gives a struct type of the same layout as t in which the fields that hide names are
