@@ -6,6 +6,6 @@
 // The demo tenants must be seeded. The build tag acceptance keeps the suite out of ordinary test
 // runs; the tag local adds what needs the app's own binary (APP_BINARY), because it kills it.
 //
-// matrix.yaml says for every operation of the API what every kind of caller gets. An operation that
+// matrix/ says for every operation of the API what every kind of caller gets. An operation that
 // it does not list fails the suite: nothing is added to the API without saying who may use it.
 package acceptance

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// matrix is matrix.yaml.
+// matrix is the files of matrix/, one a service.
 type matrix struct {
 	Callers map[string]struct {
 		User, Client string
@@ -33,17 +34,28 @@ type matrix struct {
 
 func load(t *testing.T) matrix {
 	t.Helper()
-	text, err := os.ReadFile("matrix.yaml")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("matrix/*.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("the matrix is not there: %v, %v", files, err)
 	}
-	var m matrix
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	dec.KnownFields(true)
-	if err := dec.Decode(&m); err != nil {
-		t.Fatal(err)
+	var all matrix
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var part matrix
+		dec := yaml.NewDecoder(strings.NewReader(string(text)))
+		dec.KnownFields(true)
+		if err := dec.Decode(&part); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if part.Callers != nil {
+			all.Callers = part.Callers
+		}
+		all.Operations = append(all.Operations, part.Operations...)
 	}
-	return m
+	return all
 }
 
 func TestEveryOperationIsInTheMatrix(t *testing.T) {
@@ -72,19 +84,19 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 	for _, op := range load(t).Operations {
 		listed = append(listed, op.Operation)
 		if open[op.Operation] && !op.Open {
-			t.Errorf("%s lets everybody in without a decision, and matrix.yaml does not say that it is meant to", op.Operation)
+			t.Errorf("%s lets everybody in without a decision, and the matrix does not say that it is meant to", op.Operation)
 		}
 	}
 	slices.Sort(built)
 	slices.Sort(listed)
 	for _, op := range built {
 		if !slices.Contains(listed, op) {
-			t.Errorf("%s is served and not in matrix.yaml: say who may use it", op)
+			t.Errorf("%s is served and not in the matrix: say who may use it", op)
 		}
 	}
 	for _, op := range listed {
 		if !slices.Contains(built, op) {
-			t.Errorf("%s is in matrix.yaml and not served", op)
+			t.Errorf("%s is in the matrix and not served", op)
 		}
 	}
 }

@@ -115,11 +115,8 @@ func statusOf(resp middleware.Response) int {
 	if resp.HTTPStatus != 0 {
 		return resp.HTTPStatus
 	}
-	if e := fault.As(resp.Err); e != nil {
-		return e.Code.HTTPStatus()
-	}
 	if resp.Err != nil {
-		return http.StatusInternalServerError
+		return fault.Status(resp.Err)
 	}
 	if v := reflect.Indirect(reflect.ValueOf(resp.Payload)); v.Kind() == reflect.Struct {
 		if f := v.FieldByName("HTTPStatus"); f.IsValid() && f.Kind() == reflect.Int && f.Int() != 0 {

@@ -34,6 +34,7 @@ func Observe(req middleware.Request, next middleware.Next) middleware.Response {
 	resp := next(req.WithContext(ctx))
 	if resp.Err != nil {
 		x.cause = causeOf(resp.Err)
+		resp.HTTPStatus = fault.Status(resp.Err)
 		resp.Err = fault.Finish(resp.Err, x.info.ID)
 	}
 	x.finish(resp, time.Since(start))
@@ -43,6 +44,9 @@ func Observe(req middleware.Request, next middleware.Next) middleware.Response {
 // production is asked on every request and never changes.
 var production = sync.OnceValue(func() bool { return encore.Meta().Environment.Type == encore.EnvProduction })
 
+// raw says that the endpoint writes its answer itself: no middleware can hold that back.
+func raw(data *encore.Request) bool { return data.API != nil && data.API.Raw }
+
 // hsts is sent in production only: a browser remembers it for the host name, whatever the port.
 const hsts = "max-age=63072000; includeSubDomains"
 
@@ -50,9 +54,8 @@ const hsts = "max-age=63072000; includeSubDomains"
 //
 //encore:middleware global target=all
 func Harden(req middleware.Request, next middleware.Next) middleware.Response {
-	raw := req.Data().API != nil && req.Data().API.Raw
 	resp := next(req)
-	if raw { // a raw endpoint has written its own headers by now
+	if raw(req.Data()) { // it has written its own headers by now
 		return resp
 	}
 	h := resp.Header()
@@ -76,6 +79,9 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 		return next(req)
 	}
 	p, err := admit(ctx, req.Data())
+	if err != nil && raw(req.Data()) {
+		return next(req.WithContext(request.Refuse(ctx, err)))
+	}
 	if err != nil {
 		return middleware.Response{Err: err}
 	}
@@ -100,13 +106,13 @@ func Guard(req middleware.Request, next middleware.Next) middleware.Response {
 	x := exchangeOf(req.Context())
 	if denied, ok := x.trail.Denied(); ok {
 		recordDenial(req.Context(), x, denied)
-		if resp.Err == nil { // the endpoint went on after a denial
+		if resp.Err == nil && !raw(req.Data()) { // the endpoint went on after a denial
 			return middleware.Response{Err: undecided(req.Data())}
 		}
 		return resp
 	}
-	if _, decided := x.trail.Last(); decided || harmless(resp.Err) {
-		return resp
+	if _, decided := x.trail.Last(); decided || harmless(resp.Err) || raw(req.Data()) {
+		return resp // authz.Stream held a raw endpoint to its decision
 	}
 	return middleware.Response{Err: undecided(req.Data())}
 }

@@ -7,6 +7,7 @@ package fault
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"encore.dev/beta/errs"
 )
@@ -33,6 +34,15 @@ const (
 	NotFoundReason        Reason = "not_found"
 	ValidationFailed      Reason = "validation_failed"
 	AlreadyExists         Reason = "already_exists"
+	VersionConflict       Reason = "version_conflict"
+	LastOwner             Reason = "last_owner"
+	SeatLimit             Reason = "seat_limit"
+	QuotaExceeded         Reason = "quota_exceeded"
+	RateLimited           Reason = "rate_limited"
+	IdempotencyRequired   Reason = "idempotency_key_required"
+	IdempotencyReused     Reason = "idempotency_key_reused"
+	IdempotencyInProgress Reason = "idempotency_in_progress"
+	PayloadTooLarge       Reason = "payload_too_large"
 	DependencyUnavailable Reason = "dependency_unavailable"
 	DeadlineExceeded      Reason = "deadline_exceeded"
 	CanceledReason        Reason = "canceled"
@@ -131,7 +141,32 @@ func Internal(err error) *errs.Error {
 	}
 }
 
-const causeKey = "cause"
+// WithStatus is e leaving with an HTTP status that its code does not have.
+func WithStatus(e *errs.Error, status int) *errs.Error {
+	out := *e
+	out.Meta = errs.Metadata{statusKey: status}
+	for k, v := range e.Meta {
+		out.Meta[k] = v
+	}
+	return &out
+}
+
+// Status is the HTTP status that err leaves with.
+func Status(err error) int {
+	e := As(err)
+	if e == nil {
+		return http.StatusInternalServerError
+	}
+	if status, ok := e.Meta[statusKey].(int); ok {
+		return status
+	}
+	return e.Code.HTTPStatus()
+}
+
+const (
+	causeKey  = "cause"
+	statusKey = "http_status"
+)
 
 // Cause is what a fault hides from the caller; nil if nothing.
 func Cause(err error) error {

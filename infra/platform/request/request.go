@@ -23,3 +23,17 @@ func From(ctx context.Context) Info {
 	info, _ := ctx.Value(key{}).(Info)
 	return info
 }
+
+type refusalKey struct{}
+
+// Refuse returns ctx in which the request is refused already. It is for raw endpoints alone: Encore
+// answers 200 with nothing when a middleware stops one, so they must write the refusal themselves.
+func Refuse(ctx context.Context, err error) context.Context {
+	return context.WithValue(ctx, refusalKey{}, err)
+}
+
+// Refusal is why the request was refused before it reached its endpoint; nil if it was not.
+func Refusal(ctx context.Context) error {
+	err, _ := ctx.Value(refusalKey{}).(error)
+	return err
+}
