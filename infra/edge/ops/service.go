@@ -23,7 +23,6 @@ import (
 )
 
 var secrets struct {
-	REDIS_URL    string
 	RABBITMQ_URL string
 	// OPS_TOKEN guards /metrics outside development.
 	OPS_TOKEN string
@@ -49,7 +48,7 @@ func (s *Service) Shutdown(shutdown.Progress) error {
 
 func initService() (*Service, error) {
 	pool := sqldb.Driver[*pgxpool.Pool](database.DB)
-	redis, err := keyvalue.Open(secrets.REDIS_URL)
+	redis, err := keyvalue.Process()
 	if err != nil {
 		return nil, err
 	}

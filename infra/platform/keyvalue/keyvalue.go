@@ -21,6 +21,16 @@ type Store struct {
 	embedded *embedded // nil for a Redis of its own
 }
 
+var secrets struct {
+	// REDIS_URL names a Redis; unset, this process has one of its own.
+	REDIS_URL string
+}
+
+var process = sync.OnceValues(func() (*Store, error) { return Open(secrets.REDIS_URL) })
+
+// Process is the Redis that everything in this process shares.
+func Process() (*Store, error) { return process() }
+
 // Open connects lazily: an error is only a URL that is none. With "" it starts a Redis of the process.
 func Open(url string) (*Store, error) {
 	if url != "" {
