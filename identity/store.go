@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	statusActive = "active"
+	statusActive   = "active"
+	statusDisabled = "disabled"
+	statusErased   = "erased"
 	// userFreshness bounds how long a user who was turned off is still let in.
 	userFreshness = 3 * time.Second
 	// loadWithin bounds how long a caller waits for a database that does not answer.

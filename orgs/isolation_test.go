@@ -16,12 +16,12 @@ import (
 
 // bundle is an organisation of a test's own with one row in every tenant table.
 type bundle struct {
-	org, user, team, project uuid.UUID
+	org, user, staff, team, project uuid.UUID
 }
 
 func setup(t *testing.T) bundle {
 	t.Helper()
-	b := bundle{org: rowid.New(), user: rowid.New(), team: rowid.New(), project: rowid.New()}
+	b := bundle{org: rowid.New(), user: rowid.New(), staff: rowid.New(), team: rowid.New(), project: rowid.New()}
 	ctx := principal.NewContext(context.Background(), principal.New(&principal.Caller{UserID: b.user.String()}, nil))
 	e := event.New(ctx, b.org, "create", event.Resource{Kind: "org", ID: b.org.String()}, event.Succeeded, authz.Decision{})
 	if _, err := open().create(ctx, org{ID: b.org, Slug: "t" + b.org.String(), Name: "Test"}, e); err != nil {
@@ -44,6 +44,12 @@ func setup(t *testing.T) bundle {
 	write(`insert into audit.events (org_id, id, occurred_at, actor_id, actor_type, impersonator_id, action, resource_kind,
 		resource_id, outcome, request_id, decision_id, policy_version, ip, changes)
 		values ($1, $2, now(), '', 'user', '', 'read', 'org', '', 'allowed', '', '', '', '', '{}')`, b.org, rowid.New())
+	write(`insert into identity.users (id, issuer, subject, email, email_verified, username, name)
+		select id, 'https://isolation.test', id::text, '', false, '', '' from unnest($1::uuid[]) id`, []uuid.UUID{b.user, b.staff})
+	write(`insert into identity.api_keys (org_id, id, name, org_roles, hash, prefix, created_by, expires_at)
+		values ($1, $2, 'key', '{member}', $3, '', $4, now())`, b.org, rowid.New(), b.org[:], b.user)
+	write(`insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash, reason, ticket, write, expires_at)
+		values ($1, $2, $3, $4, $5, '', '', false, now())`, b.org, rowid.New(), b.user, b.staff, b.org[:])
 	again := e
 	again.ID = rowid.New()
 	p := project{ID: b.project, OrgID: b.org, TeamID: &b.team, OwnerID: b.user, Title: "t", Sensitivity: "internal"}

@@ -134,6 +134,8 @@ func (v *Verifier) claims(w *wire, audience string) (Claims, error) {
 		return c, refuse(Expired, "")
 	case c.IssuedAt.After(now.Add(v.skew)) || notBefore.After(now.Add(v.skew)):
 		return c, refuse(Malformed, "not valid yet")
+	case c.Expiry.Sub(c.IssuedAt) > MaxLifetime:
+		return c, refuse(Malformed, "lives too long")
 	}
 	return c, nil
 }

@@ -16,6 +16,9 @@ import (
 const (
 	// MaxSize is the longest token that is looked at, in bytes.
 	MaxSize = 8 << 10
+	// MaxLifetime is how long a token may live at most, so that whoever revokes one knows for how long
+	// to remember it.
+	MaxLifetime = 24 * time.Hour
 
 	defaultSkew      = 30 * time.Second
 	defaultCacheSize = 10_000
