@@ -50,6 +50,7 @@ func setup(t *testing.T) bundle {
 		values ($1, $2, 'key', '{member}', $3, '', $4, now())`, b.org, rowid.New(), b.org[:], b.user)
 	write(`insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash, reason, ticket, write, expires_at)
 		values ($1, $2, $3, $4, $5, '', '', false, now())`, b.org, rowid.New(), b.user, b.staff, b.org[:])
+	write("insert into orgs.settings (org_id, key, value) values ($1, 'locale.language', '\"fr\"')", b.org)
 	again := e
 	again.ID = rowid.New()
 	p := project{ID: b.project, OrgID: b.org, TeamID: &b.team, OwnerID: b.user, Title: "t", Sensitivity: "internal"}

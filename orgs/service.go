@@ -5,6 +5,8 @@
 package orgs
 
 import (
+	"fmt"
+
 	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/storage/sqldb"
@@ -19,6 +21,9 @@ type Service struct {
 }
 
 func initService() (*Service, error) {
+	if _, err := environment(); err != nil {
+		return nil, fmt.Errorf("orgs: SETTINGS: %w", err)
+	}
 	return &Service{store: open()}, nil
 }
 

@@ -30,6 +30,7 @@ const (
 	OrgSuspended          Reason = "org_suspended"
 	PolicyDenied          Reason = "policy_denied"
 	UpgradeRequired       Reason = "upgrade_required"
+	SettingLocked         Reason = "setting_locked"
 	ImpersonationReadonly Reason = "impersonation_readonly"
 	NotFoundReason        Reason = "not_found"
 	ValidationFailed      Reason = "validation_failed"
