@@ -26,7 +26,7 @@ var sideHouses = []string{"infra/devstack", "infra/acceptance", "infra/archtest"
 // schemas are the database schemas and the floor that owns each.
 var schemas = map[string]string{
 	"platform": "infra/platform", "audit": "audit", "identity": "identity", "orgs": "orgs", "licensing": "licensing",
-	"authz": "authz",
+	"authz": "authz", "edge": "infra/edge",
 }
 
 type file struct {

@@ -12,6 +12,7 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tenantdb"
 	"encore.app/orgs"
 	encore "encore.dev"
 	"encore.dev/beta/auth"
@@ -109,8 +110,8 @@ const recordWithin = 2 * time.Second
 func record(ctx context.Context, e event.Event, changes map[string]any) {
 	e, err := e.With(changes)
 	if err == nil {
-		// A caller who hangs up is recorded all the same.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+		// A caller who hangs up is recorded all the same, and so is a write that comes to nothing.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tenantdb.Released(ctx)), recordWithin)
 		defer cancel()
 		err = audit.Record(ctx, e)
 	}

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 	"time"
 
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/request"
 	encore "encore.dev"
 	"encore.dev/middleware"
@@ -30,6 +30,8 @@ type exchange struct {
 	info      request.Info
 	trail     *authz.Trail
 	principal *principal.Principal
+	verdicts  []ratelimit.Verdict
+	keyed     bool
 	cause     error
 }
 
@@ -47,24 +49,13 @@ func exchangeOf(ctx context.Context) *exchange {
 func newExchange(data *encore.Request) *exchange {
 	x := &exchange{info: request.Info{
 		ID:    data.Headers.Get("X-Request-ID"),
-		IP:    clientIP(data.Headers),
+		IP:    request.ClientIP(data.Headers),
 		Route: data.Service + "." + data.Endpoint,
 	}}
 	if x.info.ID == "" && data.Trace != nil {
 		x.info.ID = data.Trace.TraceID
 	}
 	return x
-}
-
-// clientIP is the last hop that was added to X-Forwarded-For: the nearest listener adds its peer
-// there, so everything before it is the client's own word.
-func clientIP(h http.Header) string {
-	hops := h.Values("X-Forwarded-For")
-	if len(hops) == 0 {
-		return ""
-	}
-	last := hops[len(hops)-1]
-	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 
 // finish writes the request's one log line and its measurement.

@@ -2,7 +2,10 @@
 //
 //	Observe  names the request, logs it, measures it, and makes every error fit to leave
 //	Harden   adds the headers that tell browsers and caches to keep their hands off
+//	Limit    counts the call against its caller, or its address if nobody is known to call
 //	Admit    turns caller and path into a principal: right audience, member of the organisation
+//	LimitOrg counts the call against the organisation acted in
+//	Once     lets a write with an idempotency key happen once
 //	Guard    lets no answer out for which no authorization decision was made
 //
 // Everything past Admit finds its principal in the context and nowhere else.
@@ -16,6 +19,7 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/request"
 	encore "encore.dev"
 	"encore.dev/beta/auth"
@@ -68,6 +72,23 @@ func Harden(req middleware.Request, next middleware.Next) middleware.Response {
 	return resp
 }
 
+// Limit counts the call against its caller, or its address if nobody is known to call. Probes are not
+// counted: whoever asks whether the app is alive must be told.
+//
+//encore:middleware global target=all
+func Limit(req middleware.Request, next middleware.Next) middleware.Response {
+	data := req.Data()
+	if data.Service == "ops" || data.API == nil || !data.API.Exposed || principal.FromContext(req.Context()) != nil {
+		return next(req)
+	}
+	return limited(req, next, func(l ratelimit.Limits) (ratelimit.Policy, string) {
+		if caller, _ := auth.Data().(*principal.Caller); caller != nil {
+			return l.Caller, caller.UserID + "/" + caller.APIKeyID
+		}
+		return l.Address, exchangeOf(req.Context()).info.IP
+	})
+}
+
 // Admit turns caller and path into a principal: right audience, member of the organisation.
 //
 //encore:middleware global target=all
@@ -92,6 +113,39 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 	return next(req.WithContext(principal.NewContext(ctx, p)))
 }
 
+// LimitOrg counts the call against the organisation acted in, by its tier.
+//
+//encore:middleware global target=all
+func LimitOrg(req middleware.Request, next middleware.Next) middleware.Response {
+	p := principal.FromContext(req.Context())
+	if p == nil || p.Tenant == nil {
+		return next(req)
+	}
+	return limited(req, next, func(l ratelimit.Limits) (ratelimit.Policy, string) {
+		return l.Org(p.Tenant.Tier), p.Tenant.OrgID
+	})
+}
+
+// Once lets a write with an idempotency key happen once.
+//
+//encore:middleware global target=all
+func Once(req middleware.Request, next middleware.Next) middleware.Response {
+	ctx := req.Context()
+	p := principal.FromContext(ctx)
+	if p == nil || exchangeOf(ctx).keyed { // nobody, or the call of an endpoint that is keyed already
+		return next(req)
+	}
+	key, err := keyOf(req.Data())
+	if err != nil {
+		return middleware.Response{Err: err}
+	}
+	if key == "" {
+		return next(req)
+	}
+	exchangeOf(ctx).keyed = true
+	return keyed(ctx, req, key, p, next)
+}
+
 // tagOpen marks the endpoints that anyone may call and that need no decision.
 const tagOpen = "open"
 
@@ -100,7 +154,8 @@ const tagOpen = "open"
 //encore:middleware global target=all
 func Guard(req middleware.Request, next middleware.Next) middleware.Response {
 	resp := next(req)
-	if api := req.Data().API; api != nil && api.Tags.Has(tagOpen) {
+	// What is not exposed is reached by the app's own crons and services alone.
+	if api := req.Data().API; api != nil && (!api.Exposed || api.Tags.Has(tagOpen)) {
 		return resp
 	}
 	x := exchangeOf(req.Context())

@@ -54,7 +54,7 @@ func TestNoAnswerLeavesWithoutADecision(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := through(&encore.APIDesc{Tags: c.tags}, func(context.Context) middleware.Response { return c.resp })
+			got := through(&encore.APIDesc{Exposed: true, Tags: c.tags}, func(context.Context) middleware.Response { return c.resp })
 			e := fault.As(got.Err)
 			stopped := e != nil && e.Code == errs.Internal
 			if stopped != c.stopped {
@@ -69,7 +69,7 @@ func TestNoAnswerLeavesWithoutADecision(t *testing.T) {
 
 func TestADenialThatTheEndpointForgotStops(t *testing.T) {
 	t.Parallel()
-	got := through(&encore.APIDesc{}, func(ctx context.Context) middleware.Response {
+	got := through(&encore.APIDesc{Exposed: true}, func(ctx context.Context) middleware.Response {
 		authz.Note(ctx, authz.Made{Decision: authz.Decision{Allowed: true}})
 		authz.Note(ctx, authz.Made{Decision: authz.Decision{Allowed: false}})
 		return middleware.Response{Payload: &payload{Secret: "s"}}
@@ -81,7 +81,7 @@ func TestADenialThatTheEndpointForgotStops(t *testing.T) {
 
 func TestADecidedAnswerLeaves(t *testing.T) {
 	t.Parallel()
-	got := through(&encore.APIDesc{}, func(ctx context.Context) middleware.Response {
+	got := through(&encore.APIDesc{Exposed: true}, func(ctx context.Context) middleware.Response {
 		authz.Note(ctx, authz.Made{Decision: authz.Decision{Allowed: true, ID: "d"}})
 		return middleware.Response{Payload: &payload{}}
 	})
@@ -102,27 +102,13 @@ func TestNoInternalTextLeaves(t *testing.T) {
 		"internal":    fault.Internal(errors.New("canary")),
 		"unavailable": fault.Unavailable("postgres", errors.New("canary")),
 	} {
-		got := through(&encore.APIDesc{}, func(context.Context) middleware.Response { return middleware.Response{Err: err} })
+		got := through(&encore.APIDesc{Exposed: true}, func(context.Context) middleware.Response { return middleware.Response{Err: err} })
 		e := fault.As(got.Err)
 		if e == nil || strings.Contains(e.Message, "canary") {
 			t.Fatalf("%s: got %+v", name, got.Err)
 		}
 		if d := fault.DetailsOf(got.Err); d.RequestID != "req-1" || d.Reason == "" {
 			t.Errorf("%s: got %+v", name, d)
-		}
-	}
-}
-
-func TestTheClientsAddressIsTheLastHop(t *testing.T) {
-	t.Parallel()
-	for want, h := range map[string]http.Header{
-		"":          {},
-		"192.0.2.1": {"X-Forwarded-For": {"192.0.2.1"}},
-		"192.0.2.2": {"X-Forwarded-For": {"10.0.0.1, 192.0.2.2"}},
-		"192.0.2.3": {"X-Forwarded-For": {"10.0.0.1", "10.0.0.2,192.0.2.3"}},
-	} {
-		if got := clientIP(h); got != want {
-			t.Errorf("%v: got %q, want %q", h, got, want)
 		}
 	}
 }

@@ -57,6 +57,7 @@ type Details struct {
 	DecisionID string  `json:"decision_id,omitempty"`
 	Part       string  `json:"part,omitempty"`
 	Fields     []Field `json:"fields,omitempty"`
+	RetryAfter int     `json:"retry_after,omitempty"` // seconds
 }
 
 // ErrDetails marks Details as sendable.

@@ -62,6 +62,9 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Tx runs fn in one transaction under scope. An error or a panic of fn rolls it back.
 func (db *DB) Tx(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
+	if h := held(ctx); h != nil {
+		return h.run(ctx, scope, fn)
+	}
 	org, user, platform := scope.settings()
 	// The three values are made by this package (UUIDs and a constant), so they are safe to write
 	// into the text; one text means one round trip for BEGIN and its context.
@@ -75,11 +78,23 @@ const setContext = "select set_config('app.org_id', $1, true), set_config('app.u
 // Rows runs one query under scope and collects its rows, in one round trip: context and query are
 // pipelined, and a pipeline is one implicit transaction.
 func Rows[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	if h := held(ctx); h != nil {
+		var items []T
+		err := pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) (err error) {
+			items, err = send(ctx, tx, scope, collect, sql, args)
+			return err
+		})
+		return items, reached(ctx, err)
+	}
+	return send(ctx, db.pool, scope, collect, sql, args)
+}
+
+func send[T any](ctx context.Context, to sender, scope Scope, collect pgx.RowToFunc[T], sql string, args []any) ([]T, error) {
 	org, user, platform := scope.settings()
 	var batch pgx.Batch
 	batch.Queue(setContext, org, user, platform)
 	batch.Queue(sql, args...)
-	results := db.pool.SendBatch(ctx, &batch)
+	results := to.SendBatch(ctx, &batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
 		return nil, reached(ctx, err)
