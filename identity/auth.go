@@ -3,11 +3,14 @@ package identity
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"encore.app/authz/principal"
 	"encore.app/identity/token"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/ratelimit"
+	"encore.app/infra/platform/request"
 	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
@@ -17,17 +20,22 @@ import (
 type Credentials struct {
 	Authorization string `header:"Authorization"`
 	RequestID     string `header:"X-Request-ID"`
+	Forwarded     string `header:"X-Forwarded-For"`
 }
 
 // Authenticate turns a bearer token into a caller.
 //
 // It refuses with 401 and unauthenticated, token_malformed, token_type, token_expired,
-// bad_signature, wrong_issuer, wrong_audience or token_revoked.
+// bad_signature, wrong_issuer, wrong_audience or token_revoked, and with 429 and rate_limited an
+// address that was refused too often.
 //
 //encore:authhandler
 func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, *principal.Caller, error) {
 	caller, err := s.authenticate(ctx, in.Authorization)
 	if err != nil {
+		if in.Authorization != "" { // a public endpoint may be called with none, and probes are
+			err = tooOften(ctx, in.Forwarded, err)
+		}
 		refused := fault.Finish(err, in.RequestID)
 		if cause := fault.Cause(refused); cause != nil { // nobody after this sees it
 			rlog.Error("caller not verified", "request_id", in.RequestID, "err", cause)
@@ -35,6 +43,19 @@ func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, 
 		return "", nil, refused
 	}
 	return auth.UID(caller.UserID), caller, nil
+}
+
+// tooOften is err, or the refusal of an address that has come too often with credentials that are none.
+func tooOften(ctx context.Context, forwarded string, err error) error {
+	if e := fault.As(err); e == nil || e.Code != errs.Unauthenticated {
+		return err
+	}
+	ip := request.ClientIP(http.Header{"X-Forwarded-For": {forwarded}})
+	v, limits := ratelimit.TakeAddress(ctx, ip)
+	if limits != nil || !v.Limited {
+		return err
+	}
+	return ratelimit.Exceeded(v)
 }
 
 func (s *Service) authenticate(ctx context.Context, header string) (*principal.Caller, error) {

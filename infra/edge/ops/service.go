@@ -20,6 +20,8 @@ import (
 	"encore.app/identity"
 	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/keyvalue"
+	"encore.app/infra/platform/ratelimit"
+	"encore.app/infra/platform/request"
 )
 
 var secrets struct {
@@ -49,7 +51,9 @@ func (s *Service) Shutdown(shutdown.Progress) error {
 func initService() (*Service, error) {
 	pool := sqldb.Driver[*pgxpool.Pool](database.DB)
 	redis, err := keyvalue.Process()
-	if err != nil {
+	_, limits := ratelimit.Configured()
+	_, proxies := request.Proxies()
+	if err := errors.Join(err, limits, proxies); err != nil {
 		return nil, err
 	}
 	broker := &rabbit{url: secrets.RABBITMQ_URL}

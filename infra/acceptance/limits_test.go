@@ -1,0 +1,93 @@
+//go:build acceptance && local
+
+package acceptance
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// limited runs the app with limits that a test can reach.
+func limited(t *testing.T, env ...string) *app {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	a, err := startApp(ctx, appConfig{database: must("DATABASE_URL"), env: env, unset: []string{"RABBITMQ_URL", "REDIS_URL"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.kill)
+	return a
+}
+
+func TestLimitsAreToldAndHeld(t *testing.T) {
+	t.Parallel()
+	a := limited(t, "RATE_LIMIT_CALLER=6", "RATE_LIMIT_ENTERPRISE=4")
+	path := "/api/v1/app/orgs/" + acme + "/projects"
+	for i := range 4 {
+		r := at(a, t, adaApp, "GET", path, nil)
+		want[list[project]](t, r, http.StatusOK)
+		if got := r.header.Get("RateLimit-Policy"); got != `"caller";q=6;w=60, "org";q=4;w=60` {
+			t.Errorf("policy %s", got)
+		}
+		if got := r.header.Get("RateLimit"); !strings.HasPrefix(got, `"caller";r=`+strconv.Itoa(5-i)+";t=") || !strings.Contains(got, `"org";r=`+strconv.Itoa(3-i)+";t=") {
+			t.Errorf("call %d: %s", i, got)
+		}
+	}
+	refusedForNow(t, at(a, t, graceApp, "GET", path, nil)) // the organisation's, whoever calls
+	me := at(a, t, adaApp, "GET", "/api/v1/me", nil)
+	if me.status != http.StatusOK {
+		t.Errorf("outside the organisation: %d %s", me.status, me.body)
+	}
+	at(a, t, adaApp, "GET", "/api/v1/me", nil)
+	refusedForNow(t, at(a, t, adaApp, "GET", "/api/v1/me", nil))
+}
+
+func refusedForNow(t *testing.T, r reply) {
+	t.Helper()
+	f := want[failure](t, r, http.StatusTooManyRequests)
+	after, err := strconv.Atoi(r.header.Get("Retry-After"))
+	if f.reason() != "rate_limited" || err != nil || after < 1 || after > 60 || r.header.Get("RateLimit") == "" {
+		t.Errorf("got %s, %v", r.body, r.header)
+	}
+}
+
+func TestAnAddressThatKeepsGuessingIsSlowedDownAndItsUsersAreNot(t *testing.T) {
+	t.Parallel()
+	a := limited(t, "RATE_LIMIT_ADDRESS=5")
+	guess := func() reply {
+		return call(t, "garbage", "GET", "/api/v1/me", nil, func(r *http.Request) {
+			r.URL.Host, r.Host = strings.TrimPrefix(a.base, "http://"), ""
+			r.Header.Set("X-Forwarded-For", unique("10.0.0.1")) // its own word changes nothing
+		})
+	}
+	for range 5 {
+		want[failure](t, guess(), http.StatusUnauthorized)
+	}
+	if f := want[failure](t, guess(), http.StatusTooManyRequests); f.reason() != "rate_limited" {
+		t.Errorf("got %+v", f)
+	}
+	if r := at(a, t, adaApp, "GET", "/api/v1/me", nil); r.status != http.StatusOK {
+		t.Errorf("a good token: %d", r.status)
+	}
+}
+
+func TestALimitThatIsNoneStopsTheStart(t *testing.T) {
+	t.Parallel()
+	for _, env := range []string{"RATE_LIMIT_FREE=many", "RATE_LIMIT_CALLER=-1", "TRUSTED_PROXIES=everyone"} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		a, err := startApp(ctx, appConfig{database: must("DATABASE_URL"), env: []string{env}})
+		cancel()
+		name, _, _ := strings.Cut(env, "=")
+		if err == nil {
+			a.kill()
+			t.Errorf("it started with %s", env)
+		} else if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named: %v", name, err)
+		}
+	}
+}
