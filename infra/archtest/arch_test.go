@@ -260,3 +260,26 @@ func onlyStreams(fn *ast.FuncDecl) bool {
 	on, ok := sel.X.(*ast.Ident)
 	return ok && on.Name == "authz"
 }
+
+// Two migrations of one number depend on luck for their order, and Encore refuses a gap.
+func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("../platform/database/migrations/*.up.sql")
+	if err != nil || len(names) < 2 {
+		t.Fatalf("found %v, %v", names, err)
+	}
+	seen := map[int]string{}
+	for _, name := range names {
+		number, _, _ := strings.Cut(filepath.Base(name), "_")
+		n, err := strconv.Atoi(number)
+		if err != nil || seen[n] != "" {
+			t.Errorf("%s and %s have one number, or none", name, seen[n])
+		}
+		seen[n] = name
+	}
+	for n := 1; n <= len(names); n++ {
+		if seen[n] == "" {
+			t.Errorf("there is no migration %d of %d", n, len(names))
+		}
+	}
+}
