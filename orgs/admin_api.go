@@ -66,18 +66,6 @@ func (s *Service) CreateOrg(ctx context.Context, r *CreateOrgRequest) (*Org, err
 	return out, nil
 }
 
-// ListOrgsRequest asks for a page.
-type ListOrgsRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
-}
-
-// Validate checks the request.
-func (r *ListOrgsRequest) Validate() error {
-	_, _, err := page.ByID(r.Cursor, r.Limit)
-	return err
-}
-
 // ListOrgsResponse is one page, oldest first.
 type ListOrgsResponse struct {
 	Items      []Org  `json:"items"`
@@ -89,7 +77,7 @@ type ListOrgsResponse struct {
 // Platform staff may.
 //
 //encore:api auth method=GET path=/api/v1/admin/orgs
-func (s *Service) ListOrgs(ctx context.Context, r *ListOrgsRequest) (*ListOrgsResponse, error) {
+func (s *Service) ListOrgs(ctx context.Context, r *PageRequest) (*ListOrgsResponse, error) {
 	if _, err := authz.Check(ctx, "list", authz.Resource{Kind: "org"}); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package orgs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"encore.app/audit/event"
@@ -16,12 +17,13 @@ import (
 
 // bundle is an organisation of a test's own with one row in every tenant table.
 type bundle struct {
-	org, user, staff, team, project uuid.UUID
+	org, user, staff, team, invitation uuid.UUID
+	resource                           uuid.UUID // one of each kind
 }
 
 func setup(t *testing.T) bundle {
 	t.Helper()
-	b := bundle{org: rowid.New(), user: rowid.New(), staff: rowid.New(), team: rowid.New(), project: rowid.New()}
+	b := bundle{org: rowid.New(), user: rowid.New(), staff: rowid.New(), team: rowid.New(), invitation: rowid.New(), resource: rowid.New()}
 	ctx := principal.NewContext(context.Background(), principal.New(&principal.Caller{UserID: b.user.String()}, nil))
 	e := event.New(ctx, b.org, "create", event.Resource{Kind: "org", ID: b.org.String()}, event.Succeeded, authz.Decision{})
 	if _, err := open().create(ctx, org{ID: b.org, Slug: "t" + b.org.String(), Name: "Test"}, e); err != nil {
@@ -51,11 +53,19 @@ func setup(t *testing.T) bundle {
 	write(`insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash, reason, ticket, write, expires_at)
 		values ($1, $2, $3, $4, $5, '', '', false, now())`, b.org, rowid.New(), b.user, b.staff, b.org[:])
 	write("insert into orgs.settings (org_id, key, value) values ($1, 'locale.language', '\"fr\"')", b.org)
-	again := e
-	again.ID = rowid.New()
-	p := project{ID: b.project, OrgID: b.org, TeamID: &b.team, OwnerID: b.user, Title: "t", Sensitivity: "internal"}
-	if _, err := open().createProject(ctx, p, again); err != nil {
-		t.Fatal(err)
+	write(`insert into orgs.invitations (org_id, id, email, org_roles, token_hash, invited_by, expires_at)
+		values ($1, $2, 'a@example.test', '{member}', sha256($3), $4, now() + interval '1 day')`,
+		b.org, b.invitation, b.invitation[:], b.user)
+	for _, k := range kinds {
+		again := e
+		again.ID = rowid.New()
+		r := resource{
+			ID: b.resource, OrgID: b.org, TeamID: &b.team, OwnerID: b.user, Title: "t", Sensitivity: "internal",
+			PatientRef: "p", ClinicianID: &b.user,
+		}
+		if _, err := open().createResource(ctx, k, r, again); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return b
 }
@@ -109,7 +119,7 @@ func TestRowLevelSecurityHoldsWithoutThePredicate(t *testing.T) {
 			if n := countRows(t, tenantdb.User(theirs.user), table, column+" = $1", ours.org); n != 0 {
 				t.Errorf("%d of our rows in the scope of a user of another organisation", n)
 			}
-			if table == "orgs.projects" {
+			if slices.ContainsFunc(kinds, func(k kind) bool { return table == "orgs."+k.table }) {
 				if n := countRows(t, tenantdb.Platform(), table, "true"); n != 0 {
 					t.Errorf("platform staff see %d resources", n)
 				}
