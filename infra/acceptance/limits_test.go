@@ -26,7 +26,7 @@ func limited(t *testing.T, env ...string) *app {
 
 func TestLimitsAreToldAndHeld(t *testing.T) {
 	t.Parallel()
-	a := limited(t, "RATE_LIMIT_CALLER=6", "RATE_LIMIT_ENTERPRISE=4")
+	a := limited(t, "RATE_LIMITS=caller=6,enterprise=4")
 	path := "/api/v1/app/orgs/" + acme + "/projects"
 	for i := range 4 {
 		r := at(a, t, adaApp, "GET", path, nil)
@@ -58,7 +58,7 @@ func refusedForNow(t *testing.T, r reply) {
 
 func TestAnAddressThatKeepsGuessingIsSlowedDownAndItsUsersAreNot(t *testing.T) {
 	t.Parallel()
-	a := limited(t, "RATE_LIMIT_ADDRESS=5")
+	a := limited(t, "RATE_LIMITS=address=5")
 	guess := func() reply {
 		return call(t, "garbage", "GET", "/api/v1/me", nil, func(r *http.Request) {
 			r.URL.Host, r.Host = strings.TrimPrefix(a.base, "http://"), ""
@@ -78,7 +78,7 @@ func TestAnAddressThatKeepsGuessingIsSlowedDownAndItsUsersAreNot(t *testing.T) {
 
 func TestALimitThatIsNoneStopsTheStart(t *testing.T) {
 	t.Parallel()
-	for _, env := range []string{"RATE_LIMIT_FREE=many", "RATE_LIMIT_CALLER=-1", "TRUSTED_PROXIES=everyone"} {
+	for _, env := range []string{"RATE_LIMITS=free=many", "TRUSTED_PROXIES=everyone"} {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		a, err := startApp(ctx, appConfig{database: must("DATABASE_URL"), env: []string{env}})
 		cancel()

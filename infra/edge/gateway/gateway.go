@@ -83,9 +83,9 @@ func Limit(req middleware.Request, next middleware.Next) middleware.Response {
 	}
 	return limited(req, next, func(l ratelimit.Limits) (ratelimit.Policy, string) {
 		if caller, _ := auth.Data().(*principal.Caller); caller != nil {
-			return l.Caller, caller.UserID + "/" + caller.APIKeyID
+			return l.Caller(), caller.UserID + "/" + caller.APIKeyID
 		}
-		return l.Address, exchangeOf(req.Context()).info.IP
+		return l.Address(), exchangeOf(req.Context()).info.IP
 	})
 }
 

@@ -28,6 +28,10 @@ var secrets struct {
 	RABBITMQ_URL string
 	// OPS_TOKEN guards /metrics outside development.
 	OPS_TOKEN string
+	// What the check of the configuration looks at besides.
+	OIDC_ISSUER_URL       string
+	STRIPE_API_KEY        string
+	STRIPE_WEBHOOK_SECRET string
 }
 
 // Service reports on the parts.
@@ -51,10 +55,19 @@ func (s *Service) Shutdown(shutdown.Progress) error {
 func initService() (*Service, error) {
 	pool := sqldb.Driver[*pgxpool.Pool](database.DB)
 	redis, err := keyvalue.Process()
-	_, limits := ratelimit.Configured()
-	_, proxies := request.Proxies()
-	if err := errors.Join(err, limits, proxies); err != nil {
+	_, badLimits := ratelimit.Configured()
+	proxies, badProxies := request.Proxies()
+	if err := errors.Join(err, badLimits, badProxies); err != nil {
 		return nil, err
+	}
+	if guarded(encore.Meta().Environment) {
+		c := configuration{
+			redisEmbedded: redis.Embedded(), issuer: secrets.OIDC_ISSUER_URL, opsToken: secrets.OPS_TOKEN,
+			stripeKey: secrets.STRIPE_API_KEY, stripeWebhookKey: secrets.STRIPE_WEBHOOK_SECRET, proxies: proxies,
+		}
+		if err := c.faults(); err != nil {
+			return nil, err
+		}
 	}
 	broker := &rabbit{url: secrets.RABBITMQ_URL}
 	return &Service{redis: redis, broker: broker, parts: []part{

@@ -2,10 +2,12 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,59 +15,54 @@ import (
 	"encore.dev/beta/errs"
 )
 
-// The limits are units a minute; 0 switches one off.
 var secrets struct {
-	RATE_LIMIT_FREE       string
-	RATE_LIMIT_PRO        string
-	RATE_LIMIT_ENTERPRISE string
-	RATE_LIMIT_CALLER     string
-	RATE_LIMIT_ADDRESS    string
+	// RATE_LIMITS changes some of the standard limits: free=600,caller=0. Requests a minute, 0 for none.
+	RATE_LIMITS string
 }
 
+// standard are requests a minute: of an organisation by its tier, of a caller, and of an address whose
+// calls have no caller.
+var standard = map[string]int{"free": 600, "pro": 3000, "enterprise": 12000, "caller": 1200, "address": 300}
+
+const mostAMinute = 1_000_000_000
+
 // Limits are the policies in force.
-type Limits struct {
-	Caller  Policy
-	Address Policy            // of calls without a caller
-	Tiers   map[string]Policy // of an organisation, by its tier
-}
+type Limits struct{ quotas map[string]int }
+
+// Caller is the policy of one caller.
+func (l Limits) Caller() Policy { return l.policy("caller", "caller") }
+
+// Address is the policy of calls without a caller.
+func (l Limits) Address() Policy { return l.policy("address", "address") }
 
 // Org is the policy of an organisation of a tier; an unknown tier gets the tightest.
 func (l Limits) Org(tier string) Policy {
-	if p, ok := l.Tiers[tier]; ok {
-		return p
+	if _, ok := l.quotas[tier]; !ok {
+		tier = "free"
 	}
-	return l.Tiers["free"]
+	return l.policy("org", tier)
+}
+
+func (l Limits) policy(name, quota string) Policy {
+	return Policy{Name: name, Quota: l.quotas[quota], Window: time.Minute}
 }
 
 // Configured are the limits as they are set.
-var Configured = sync.OnceValues(func() (Limits, error) {
-	var wrong []error
-	policy := func(name, variable, value string, standard int) Policy {
-		p := Policy{Name: name, Quota: standard, Window: time.Minute}
-		if value == "" {
-			return p
-		}
+var Configured = sync.OnceValues(func() (Limits, error) { return parseLimits(secrets.RATE_LIMITS) })
+
+func parseLimits(set string) (Limits, error) {
+	l := Limits{quotas: maps.Clone(standard)}
+	for _, pair := range strings.FieldsFunc(set, func(r rune) bool { return r == ',' || r == ' ' }) {
+		name, value, _ := strings.Cut(pair, "=")
 		n, err := strconv.Atoi(value)
-		if err != nil || n < 0 || n > 1_000_000_000 {
-			wrong = append(wrong, fmt.Errorf("%s must be a number of requests a minute, 0 for no limit", variable))
+		if _, known := standard[name]; !known || err != nil || n < 0 || n > mostAMinute {
+			return Limits{}, fmt.Errorf("ratelimit: RATE_LIMITS: %q must be one of %s, = and requests a minute (0 for no limit)",
+				pair, strings.Join(slices.Sorted(maps.Keys(standard)), ", "))
 		}
-		p.Quota = n
-		return p
-	}
-	l := Limits{
-		Caller:  policy("caller", "RATE_LIMIT_CALLER", secrets.RATE_LIMIT_CALLER, 1200),
-		Address: policy("address", "RATE_LIMIT_ADDRESS", secrets.RATE_LIMIT_ADDRESS, 300),
-		Tiers: map[string]Policy{
-			"free":       policy("org", "RATE_LIMIT_FREE", secrets.RATE_LIMIT_FREE, 600),
-			"pro":        policy("org", "RATE_LIMIT_PRO", secrets.RATE_LIMIT_PRO, 3000),
-			"enterprise": policy("org", "RATE_LIMIT_ENTERPRISE", secrets.RATE_LIMIT_ENTERPRISE, 12000),
-		},
-	}
-	if err := errors.Join(wrong...); err != nil {
-		return Limits{}, fmt.Errorf("ratelimit: %w", err)
+		l.quotas[name] = n
 	}
 	return l, nil
-})
+}
 
 // TakeAddress counts a call that has no caller against its address.
 func TakeAddress(ctx context.Context, ip string) (Verdict, error) {
@@ -77,7 +74,7 @@ func TakeAddress(ctx context.Context, ip string) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	return limiter.Take(ctx, limits.Address, ip), nil
+	return limiter.Take(ctx, limits.Address(), ip), nil
 }
 
 // Exceeded is the answer to a unit that was not there any more.

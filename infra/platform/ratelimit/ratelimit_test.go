@@ -132,3 +132,24 @@ func TestNoQuotaIsNoLimit(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsAreTheStandardOnesUnlessSet(t *testing.T) {
+	t.Parallel()
+	l, err := parseLimits("free=10, caller=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ got, want int }{
+		"free": {l.Org("free").Quota, 10}, "pro": {l.Org("pro").Quota, 3000}, "a tier of tomorrow": {l.Org("x").Quota, 10},
+		"caller": {l.Caller().Quota, 0}, "address": {l.Address().Quota, 300},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d, want %d", name, c.got, c.want)
+		}
+	}
+	for _, wrong := range []string{"free", "free=", "free=many", "free=-1", "gold=5", "free=1;pro=2"} {
+		if _, err := parseLimits(wrong); err == nil {
+			t.Errorf("%q passed", wrong)
+		}
+	}
+}
