@@ -21,6 +21,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+func other() *uuid.UUID { id := rowid.New(); return &id }
+
 func testDB() *tenantdb.DB { return tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB)) }
 
 func newEvent(org uuid.UUID) event.Event {
@@ -63,13 +65,13 @@ func TestAnEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
 	if err := Record(ctx, e); err != nil {
 		t.Fatal(err)
 	}
-	s := store{db: db}
+	s := newStore(db)
 	for range 3 {
-		if err := s.append(ctx, &e); err != nil {
+		if err := s.append(ctx, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := s.search(ctx, org, filter{limit: 10})
+	got, err := s.search(ctx, filter{org: &org, limit: 10})
 	if err != nil || len(got) != 1 || got[0].ID != e.ID || got[0].DecisionID != "d" || got[0].Actor.ID != "u" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -99,36 +101,35 @@ func TestAChangeThatIsRolledBackHasNoEvent(t *testing.T) {
 
 func TestThePlatformsLogIsItsOwn(t *testing.T) {
 	t.Parallel()
-	ctx, s := context.Background(), store{db: testDB()}
+	ctx, s := context.Background(), newStore(testDB())
 	e := newEvent(uuid.Nil)
-	if err := s.append(ctx, &e); err != nil {
+	if err := s.append(ctx, e); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := s.one(ctx, uuid.Nil, e.ID); err != nil || !ok {
+	if _, ok, err := s.one(ctx, new(uuid.UUID), e.ID); err != nil || !ok {
 		t.Errorf("the platform does not see it: %v", err)
 	}
-	if _, ok, err := s.one(ctx, rowid.New(), e.ID); err != nil || ok {
+	if _, ok, err := s.one(ctx, other(), e.ID); err != nil || ok {
 		t.Errorf("an organisation sees it: %v", err)
 	}
 }
 
 func TestPagesOfTheLogMeet(t *testing.T) {
 	t.Parallel()
-	ctx, s, org := context.Background(), store{db: testDB()}, rowid.New()
+	ctx, s, org := context.Background(), newStore(testDB()), rowid.New()
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	want := map[uuid.UUID]bool{}
 	for i := range 7 {
 		e := newEvent(org)
 		e.OccurredAt = at.Add(time.Duration(i/2) * time.Second) // several at one instant
 		want[e.ID] = true
-		if err := s.append(ctx, &e); err != nil {
+		if err := s.append(ctx, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var f filter
-	f.limit = 2
+	f := filter{org: &org, limit: 2}
 	for {
-		got, err := s.search(ctx, org, f)
+		got, err := s.search(ctx, f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,9 +64,10 @@ func (s *Service) ListEvents(ctx context.Context, org_id uuid.UUID, r *ListEvent
 	if err != nil {
 		return nil, err
 	}
+	f.org = &org_id
 	limit := f.limit
 	f.limit++
-	found, err := s.store.search(ctx, org_id, f)
+	found, err := s.store.search(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (s *Service) GetEvent(ctx context.Context, org_id, event_id uuid.UUID) (*ev
 	if _, err := authz.Check(ctx, "read", authz.Resource{Kind: "audit_log", ID: event_id.String(), OrgID: org_id.String()}); err != nil {
 		return nil, err
 	}
-	e, ok, err := s.store.one(ctx, org_id, event_id)
+	e, ok, err := s.store.one(ctx, &org_id, event_id)
 	if err != nil {
 		return nil, err
 	}

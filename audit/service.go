@@ -32,7 +32,7 @@ func initService() (*Service, error) {
 	db := tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))
 	events := pubsub.TopicRef[pubsub.Publisher[*event.Event]](Events)
 	return &Service{
-		store: store{db: db},
+		store: newStore(db),
 		relay: outbox.StartRelay(outbox.Config{
 			DB: db,
 			Topics: map[string]outbox.Publish{

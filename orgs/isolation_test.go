@@ -52,6 +52,7 @@ func setup(t *testing.T) bundle {
 		values ($1, $2, 'key', '{member}', $3, '', $4, now())`, b.org, rowid.New(), b.org[:], b.user)
 	write(`insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash, reason, ticket, write, expires_at)
 		values ($1, $2, $3, $4, $5, '', '', false, now())`, b.org, rowid.New(), b.user, b.staff, b.org[:])
+	auditRows(t, b.org)
 	write("insert into orgs.settings (org_id, key, value) values ($1, 'locale.language', '\"fr\"')", b.org)
 	write(`insert into orgs.invitations (org_id, id, email, org_roles, token_hash, invited_by, expires_at)
 		values ($1, $2, 'a@example.test', '{member}', sha256($3), $4, now() + interval '1 day')`,

@@ -6,11 +6,13 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"encore.app/audit/ledger"
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/outbox"
@@ -35,6 +37,11 @@ const (
 )
 
 // Event is one entry of the audit log. OrgID is [uuid.Nil] in the platform's own log.
+//
+// Seq, LeafHash, Erased and Commitments are the log's to say and zero until it has: the number of
+// the entry, from 1 without a gap; the hash of its leaf, in base64; which fields were personal data
+// of somebody who has been erased; and what stands in the leaf for each personal field. Person and
+// Personal are for the log alone; nobody reads them there.
 type Event struct {
 	ID            uuid.UUID       `json:"id"`
 	OrgID         uuid.UUID       `json:"org_id"`
@@ -48,6 +55,14 @@ type Event struct {
 	PolicyVersion string          `json:"policy_version"`
 	IP            string          `json:"ip"`
 	Changes       json.RawMessage `json:"changes"`
+
+	Seq         int64                        `json:"seq"`
+	LeafHash    string                       `json:"leaf_hash"`
+	Erased      []string                     `json:"erased,omitempty"`
+	Commitments map[string]ledger.Commitment `json:"commitments,omitempty"`
+
+	Person   *uuid.UUID `json:"person,omitempty"` // whose address IP is
+	Personal []Personal `json:"personal,omitempty"`
 }
 
 // Actor is who acted. ImpersonatorID is who acted in their name, or "".
@@ -69,7 +84,7 @@ func New(ctx context.Context, org uuid.UUID, action string, resource Resource, o
 	e := Event{
 		ID:            rowid.New(),
 		OrgID:         org,
-		OccurredAt:    time.Now().UTC(),
+		OccurredAt:    time.Now().UTC().Truncate(time.Microsecond), // all that the database keeps of it
 		Action:        action,
 		Resource:      resource,
 		Outcome:       outcome,
@@ -81,14 +96,28 @@ func New(ctx context.Context, org uuid.UUID, action string, resource Resource, o
 	e.RequestID, e.IP = info.ID, info.IP
 	if p := principal.FromContext(ctx); p != nil {
 		e.Actor = Actor{ID: p.ID(), Type: p.ActorType(), ImpersonatorID: p.Caller.ImpersonatorID}
+		e.Person = person(p.Caller)
 	}
 	return e
 }
 
-// With is e telling what was changed, by name. Personal data does not belong in it.
+// person is who sits at the other end, whoever they act as; nil if nobody does.
+func person(c *principal.Caller) *uuid.UUID {
+	id, err := uuid.FromString(cmp.Or(c.ImpersonatorID, c.UserID))
+	if err != nil || id == uuid.Nil {
+		return nil
+	}
+	return &id
+}
+
+// With is e telling what was changed, by name. Personal data does not belong in it: see
+// [Event.WithPersonal].
 func (e Event) With(changes map[string]any) (Event, error) {
 	text, err := json.Marshal(changes)
 	if err != nil {
+		return e, fmt.Errorf("event: changes of %s: %w", e.Action, err)
+	}
+	if _, err := ledger.Canonical(nil, text); err != nil { // the log could not take it
 		return e, fmt.Errorf("event: changes of %s: %w", e.Action, err)
 	}
 	e.Changes = text

@@ -41,3 +41,8 @@ func Settle(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	}
 	return nil
 }
+
+// QueueSettle adds Settle to a batch of statements.
+func QueueSettle(batch *pgx.Batch, id uuid.UUID) {
+	batch.Queue("delete from platform.outbox where id = $1", id)
+}

@@ -110,6 +110,15 @@ func send[T any](ctx context.Context, to sender, scope Scope, collect pgx.RowToF
 	return items, reached(ctx, results.Close())
 }
 
+// Send runs the statements of batch in one transaction under scope and in one round trip.
+func (db *DB) Send(ctx context.Context, scope Scope, batch *pgx.Batch) error {
+	org, user, platform := scope.settings()
+	var scoped pgx.Batch
+	scoped.Queue(setContext, org, user, platform)
+	scoped.QueuedQueries = append(scoped.QueuedQueries, batch.QueuedQueries...)
+	return reached(ctx, db.pool.SendBatch(ctx, &scoped).Close())
+}
+
 // Row is Rows for exactly one row. None is pgx.ErrNoRows.
 func Row[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	items, err := Rows(ctx, db, scope, collect, sql, args...)
