@@ -62,13 +62,20 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Tx runs fn in one transaction under scope. An error or a panic of fn rolls it back.
 func (db *DB) Tx(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
-	if h := held(ctx); h != nil {
-		return h.run(ctx, scope, fn)
-	}
+	return db.begin(ctx, "begin", scope, fn)
+}
+
+// Snapshot runs fn in one read-only transaction under scope, in which every statement sees the
+// database as the first one did.
+func (db *DB) Snapshot(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
+	return db.begin(ctx, "begin isolation level repeatable read, read only", scope, fn)
+}
+
+func (db *DB) begin(ctx context.Context, begin string, scope Scope, fn func(pgx.Tx) error) error {
 	org, user, platform := scope.settings()
 	// The three values are made by this package (UUIDs and a constant), so they are safe to write
 	// into the text; one text means one round trip for BEGIN and its context.
-	begin := fmt.Sprintf("begin; select set_config('app.org_id', '%s', true), set_config('app.user_id', '%s', true), set_config('app.platform', '%s', true)",
+	begin += fmt.Sprintf("; select set_config('app.org_id', '%s', true), set_config('app.user_id', '%s', true), set_config('app.platform', '%s', true)",
 		org, user, platform)
 	return reached(ctx, pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, fn))
 }
