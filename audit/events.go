@@ -22,5 +22,9 @@ var _ = pubsub.NewSubscription(Events, "audit-log", pubsub.SubscriptionConfig[*e
 
 // keep writes one event. It may come more than once; the log has it once.
 func (s *Service) keep(ctx context.Context, e *event.Event) error {
-	return s.store.append(ctx, *e)
+	if err := s.store.append(ctx, *e); err != nil {
+		return err
+	}
+	s.sequencer.Wake()
+	return nil
 }

@@ -79,9 +79,9 @@ func (f filter) where() (string, []any) {
 // An event is read once it has its number.
 const selectEvents = `
 select e.id, e.org_id, e.occurred_at, e.actor_id, e.actor_type, e.impersonator_id, e.action, e.resource_kind, e.resource_id,
-       e.outcome, e.request_id, e.decision_id, e.policy_version, e.ip, e.changes, e.personal, coalesce(l.seq, 0), l.leaf_hash
+       e.outcome, e.request_id, e.decision_id, e.policy_version, e.ip, e.changes, e.personal, l.seq, l.leaf_hash
   from audit.events e
-  left join audit.leaves l on l.org_id = e.org_id and l.event_id = e.id`
+  join audit.leaves l on l.org_id = e.org_id and l.event_id = e.id`
 
 // search is one page of a log, or of all, newest first.
 func (s store) search(ctx context.Context, f filter) ([]event.Event, error) {

@@ -3,19 +3,29 @@
 // Every service records [event.Event]s in the transaction of its change; they arrive here through
 // the outbox and a topic, are written once each, and are never changed. Organisations read their own
 // log; platform staff read all of them.
+//
+// Each organisation's log is a Merkle tree (RFC 6962), and so is the platform's. A writer computes a
+// leaf and queues it; a sequencer numbers the leaves, grows the tree and signs a checkpoint of it,
+// within a fraction of a second. Between the two an event is only promised, and not shown. What is
+// personal lies under a key of the person's own, so that it can be erased and retention can remove
+// payloads while every proof stays valid. [encore.app/audit/ledger] has the rules that anyone can
+// verify the log by.
 package audit
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"encore.app/audit/event"
+	"encore.app/audit/ledger"
 	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/pubsub"
 	"encore.dev/shutdown"
+	"encore.dev/storage/objects"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -26,13 +36,33 @@ import (
 type Service struct {
 	store store
 	relay *outbox.Relay
+
+	keys      *ledger.Keys
+	sequencer *sequencer
 }
+
+// startWithin bounds how long the start waits for the object store.
+const startWithin = 15 * time.Second
 
 func initService() (*Service, error) {
 	db := tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))
+	store := newStore(db)
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	checkpoints := objects.BucketRef[bucket](Checkpoints)
+	keys, err := loadKeys(ctx, checkpoints)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := newArchive(store, checkpoints, keys)
+	if err != nil {
+		return nil, err
+	}
 	events := pubsub.TopicRef[pubsub.Publisher[*event.Event]](Events)
 	return &Service{
-		store: newStore(db),
+		store:     store,
+		keys:      keys,
+		sequencer: startSequencer(store, keys, archive),
 		relay: outbox.StartRelay(outbox.Config{
 			DB: db,
 			Topics: map[string]outbox.Publish{
@@ -49,8 +79,9 @@ func initService() (*Service, error) {
 	}, nil
 }
 
-// Shutdown stops the relay; what it had claimed is published again by another.
+// Shutdown stops the relay and the sequencer; what they had claimed is done by another.
 func (s *Service) Shutdown(shutdown.Progress) error {
 	s.relay.Close()
+	s.sequencer.Close()
 	return nil
 }
