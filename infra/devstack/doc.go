@@ -1,6 +1,6 @@
 // Package devstack starts what the app depends on, on the machine it is developed or tested on,
 // without containers: Postgres, the Cerbos decision point, an OIDC issuer and, when asked,
-// Redis and RabbitMQ. The command cmd/devstack is its front.
+// Redis, RabbitMQ, Keycloak and a browser. The command cmd/devstack is its front.
 //
 //	devstack run -- CMD    start the stack, run the app against it, print where everything is
 //	devstack up            only the stack; writes .secrets.local.cue for `encore run`
@@ -18,7 +18,12 @@
 //	oidc      OIDC_ISSUER_URL   development issuer in this process (package issuer; ISSUER_ADDR)
 //	redis     REDIS_URL         nothing, the app has its own; with --real a redis-server
 //	rabbitmq  RABBITMQ_URL      nothing, the app has its own; with --real a node (package rabbitmq)
+//	keycloak  KEYCLOAK_URL      nothing; with --real a server for tests (package keycloak; KEYCLOAK_HOME)
+//	chromium  WEBDRIVER_URL     nothing; with --real a chromedriver (package chromium)
 //	objects   OBJECT_STORE_URL  files in the data directory
+//
+// Keycloak starts while the command runs already: whoever needs it waits for it. With KEYCLOAK_HOME
+// set, run and up make it the issuer of the app in the place of the development issuer.
 //
 // Where APP_ENV is staging or production nothing is started and every unset variable is named.
 // Debian packages that are missing are installed when this runs as root, after saying so;
@@ -27,7 +32,7 @@
 // # Where things are
 //
 // Everything is below .dev/ of the checkout: data by part, logs/NAME.log, run/NAME.pid, tools/
-// with the fetched Cerbos server, ports.json with the ports that were picked. exec keeps all but
+// with the fetched Cerbos server and Keycloak, ports.json with the ports that were picked. exec keeps all but
 // tools/ in .dev/test-PID/ and removes it. One lock file a data directory holds off a second stack.
 //
 // # How it ends

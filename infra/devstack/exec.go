@@ -54,8 +54,12 @@ func Exec(ctx context.Context, config Config, command []string) (code int, err e
 	case <-ctx.Done():
 		child.Stop()
 	}
+	code = child.ExitCode()
 	fmt.Fprintln(config.Report, s.summary())
-	return child.ExitCode(), nil
+	if err := s.broken(); err != nil && code == 0 && ctx.Err() == nil {
+		return 0, err
+	}
+	return code, nil
 }
 
 // launch runs a command of the caller's with this process's output, in the current directory.

@@ -54,6 +54,9 @@ func (s *stack) install(ctx context.Context, plans []plan) error {
 	return ctx.Err()
 }
 
+// noServers are packages that start nothing.
+var noServers = []string{"npm", "curl", "maven", "default-jre-headless", "chromium", "chromium-driver"}
+
 // aptInstall installs packages, with fresh lists if the ones at hand do not do.
 func (s *stack) aptInstall(ctx context.Context, packages []string) error {
 	s.logf("installing %s (apt-get install; its output: %s)", strings.Join(packages, " "), s.data.log("apt"))
@@ -74,7 +77,7 @@ func (s *stack) aptInstall(ctx context.Context, packages []string) error {
 	}
 	// The stack runs its own servers; those that a package may have started would only be in the way.
 	for _, name := range packages {
-		if name == "npm" || name == "curl" {
+		if slices.Contains(noServers, name) {
 			continue
 		}
 		if _, err := os.Stat("/run/systemd/system"); err == nil {

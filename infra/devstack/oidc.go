@@ -2,10 +2,8 @@ package devstack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,22 +14,28 @@ import (
 	"time"
 
 	"encore.app/infra/devstack/issuer"
+	"encore.app/infra/devstack/keycloak"
 	"encore.app/infra/keycloak/realm"
 )
 
 const (
 	issuerAddr     = "127.0.0.1:8180"
 	issuerStopWait = 2 * time.Second
-	discoveryPath  = "/.well-known/openid-configuration"
-	maxDiscovery   = 1 << 20
 )
 
-// realmFiles are the production realm and what development adds to it, below the checkout.
-var realmFiles = []string{"infra/keycloak/tenantry-realm.json", "infra/keycloak/demo.json"}
+// realmFiles are the production realm and what development adds to it.
+func (s *stack) realmFiles() []string {
+	dir := filepath.Join(s.config.Root, "infra/keycloak")
+	return []string{filepath.Join(dir, "tenantry-realm.json"), filepath.Join(dir, "demo.json")}
+}
 
 func (s *stack) planIssuer() plan {
 	p := plan{name: "issuer", variable: "OIDC_ISSUER_URL", check: s.checkIssuer}
 	if s.config.Env[p.variable] != "" {
+		return p
+	}
+	if s.config.Env["KEYCLOAK_HOME"] != "" && !s.config.throwAway {
+		s.keycloakAsIssuer(&p)
 		return p
 	}
 	// The listener is held from here on, so that nobody takes the port in between.
@@ -56,10 +60,7 @@ func (s *stack) planIssuer() plan {
 
 // serveIssuer serves the development issuer in this process.
 func (s *stack) serveIssuer(listener net.Listener) (started, error) {
-	files := make([]string, len(realmFiles))
-	for i, name := range realmFiles {
-		files[i] = filepath.Join(s.config.Root, name)
-	}
+	files := s.realmFiles()
 	demo, err := realm.Load(os.Getenv, files...)
 	if err != nil {
 		return started{}, err
@@ -128,28 +129,7 @@ func (s *stack) checkIssuer(ctx context.Context, issuerURL string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from+discoveryPath, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("its discovery document answers %s", resp.Status)
-	}
-	var document struct {
-		Issuer string `json:"issuer"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDiscovery)).Decode(&document); err != nil {
-		return "", fmt.Errorf("its discovery document cannot be read: %w", err)
-	}
-	if document.Issuer != issuerURL {
-		return "", fmt.Errorf("it calls itself %q", document.Issuer)
-	}
-	return "", nil
+	return "", keycloak.Check(ctx, from, issuerURL)
 }
 
 // backChannel is where the issuer is reached from here: internal may be the whole URL or, as the

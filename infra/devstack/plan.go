@@ -12,7 +12,7 @@ import (
 )
 
 // partNames is the order in which parts are reported.
-var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer"}
+var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer", "keycloak", "chromium"}
 
 // plan is how one part is had.
 type plan struct {
@@ -32,10 +32,11 @@ type started struct {
 	version string
 	how     string
 	stop    func()
+	up      func() (ok bool, err error) // of a part that starts beside the command, else nil
 }
 
 func (s *stack) plan() []plan {
-	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos(), s.planIssuer()}
+	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos(), s.planIssuer(), s.planKeycloak(), s.planChromium()}
 }
 
 func (s *stack) planPostgres() plan {
@@ -71,7 +72,7 @@ func (s *stack) planPostgres() plan {
 		}
 		s.superuser.host = cluster.Host()
 		s.superuser.name, s.superuser.password = cluster.Superuser()
-		return started{cluster.URL(), version, "private cluster", cluster.Stop}, nil
+		return started{value: cluster.URL(), version: version, how: "private cluster", stop: cluster.Stop}, nil
 	}
 	return p
 }
@@ -115,7 +116,7 @@ func (s *stack) planCerbos() plan {
 		s.mu.Lock()
 		s.values["CERBOS_BIN"] = program // make policies and the PDP's own tests run the same program
 		s.mu.Unlock()
-		return started{server.Addr(), version, "child process", server.Stop}, nil
+		return started{value: server.Addr(), version: version, how: "child process", stop: server.Stop}, nil
 	}
 	return p
 }
@@ -146,7 +147,7 @@ func (s *stack) planRedis() plan {
 			server.Stop()
 			return started{}, err
 		}
-		return started{server.URL(), version, "private server", server.Stop}, nil
+		return started{value: server.URL(), version: version, how: "private server", stop: server.Stop}, nil
 	}
 	return p
 }
@@ -181,7 +182,7 @@ func (s *stack) planRabbitMQ() plan {
 			node.Stop()
 			return started{}, err
 		}
-		return started{node.URL(), version, "private node", node.Stop}, nil
+		return started{value: node.URL(), version: version, how: "private node", stop: node.Stop}, nil
 	}
 	return p
 }

@@ -3,6 +3,7 @@ package devstack
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,6 +59,12 @@ func (e *PartError) Error() string {
 
 func (e *PartError) Unwrap() error { return e.Err }
 
+// besidePart is a part that starts beside the command.
+type besidePart struct {
+	name, variable string
+	up             func() (ok bool, err error) // neither: it is still starting
+}
+
 // stack is a set of running parts.
 type stack struct {
 	config Config
@@ -66,7 +73,8 @@ type stack struct {
 
 	mu     sync.Mutex
 	parts  []Part
-	values Env // what the app is told
+	beside []besidePart // those that start beside the command
+	values Env          // what the app is told
 	stops  []func()
 	users  []string // the development issuer's, a line each
 
@@ -141,6 +149,11 @@ func (s *stack) bringUp(ctx context.Context, p plan) error {
 		part.How = p.absent
 	default:
 		got, err := p.start(ctx)
+		var absent *absentError
+		if errors.As(err, &absent) && !slices.Contains(s.config.Require, p.name) {
+			part.How = absent.why
+			break
+		}
 		if err != nil {
 			return &PartError{Part: p.name, Variable: p.variable, Err: err}
 		}
@@ -148,6 +161,9 @@ func (s *stack) bringUp(ctx context.Context, p plan) error {
 		values[p.variable] = got.value
 		s.mu.Lock()
 		s.stops = append(s.stops, got.stop)
+		if got.up != nil {
+			s.beside = append(s.beside, besidePart{p.name, p.variable, got.up})
+		}
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
@@ -186,6 +202,16 @@ func (c Config) toolsDir() string { return filepath.Join(c.Root, devName, toolsN
 // wantsReal reports whether a part that the app has a stand-in for is to be started.
 func (c Config) wantsReal(name string) bool { return c.Real || slices.Contains(c.Require, name) }
 
+// broken is the first part that was started beside the command and failed.
+func (s *stack) broken() error {
+	for _, p := range s.beside {
+		if _, err := p.up(); err != nil {
+			return &PartError{Part: p.name, Variable: p.variable, Err: err}
+		}
+	}
+	return nil
+}
+
 // summary says what the stack consisted of, in one line.
 func (s *stack) summary() string {
 	var had, lacked []string
@@ -194,14 +220,20 @@ func (s *stack) summary() string {
 		if i < 0 {
 			continue
 		}
-		if p := s.parts[i]; p.Version != "" {
+		p := s.parts[i]
+		if at := slices.IndexFunc(s.beside, func(b besidePart) bool { return b.name == name }); at >= 0 {
+			switch ok, err := s.beside[at].up(); {
+			case err != nil:
+				p = Part{Name: name, How: "did not start"}
+			case !ok:
+				p.How += ", not waited for"
+			}
+		}
+		if p.Version != "" {
 			had = append(had, fmt.Sprintf("%s %s (%s)", p.Name, p.Version, p.How))
 		} else {
 			lacked = append(lacked, fmt.Sprintf("%s (%s)", p.Name, p.How))
 		}
-	}
-	if s.config.Env["OIDC_ISSUER_URL"] == "" {
-		lacked = append(lacked, "keycloak (OIDC_ISSUER_URL would name one)")
 	}
 	line := "ran against: " + strings.Join(had, " · ")
 	if lacked != nil {
