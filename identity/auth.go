@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"encore.app/authz/principal"
+	"encore.app/identity/secret"
 	"encore.app/identity/token"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/ratelimit"
@@ -23,7 +24,7 @@ type Credentials struct {
 	Forwarded     string `header:"X-Forwarded-For"`
 }
 
-// Authenticate turns a bearer token into a caller.
+// Authenticate turns a bearer token, an API key or an impersonation into a caller.
 //
 // It refuses with 401 and unauthenticated, token_malformed, token_type, token_expired,
 // bad_signature, wrong_issuer, wrong_audience or token_revoked, and with 429 and rate_limited an
@@ -66,22 +67,40 @@ func (s *Service) authenticate(ctx context.Context, header string) (*principal.C
 	if !found || !strings.EqualFold(scheme, "Bearer") {
 		return nil, fault.Refused(fault.TokenMalformed, "the Authorization header must be: Bearer, a blank, the token")
 	}
-	claims, err := s.tokens.Verify(ctx, strings.TrimSpace(raw))
+	raw = strings.TrimSpace(raw)
+	if secret.Is(raw) {
+		return s.bySecret(ctx, raw)
+	}
+	claims, err := s.tokens.Verify(ctx, raw)
 	if err != nil {
 		return nil, refusal(err)
 	}
 	user, err := s.users.of(ctx, claims)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if user.Status != statusActive {
+	case user.Status != statusActive:
 		return nil, fault.Refused(fault.TokenRevoked, "this account is not active")
+	case user.revoked(claims):
+		return nil, refused(fault.TokenRevoked)
 	}
 	return callerOf(user, claims), nil
 }
 
+// bySecret is the caller of a secret that the app itself gave out.
+func (s *Service) bySecret(ctx context.Context, raw string) (*principal.Caller, error) {
+	kind, org, err := secret.Parse(raw)
+	if err != nil {
+		return nil, refused(fault.TokenMalformed)
+	}
+	if kind == secret.Impersonation {
+		return s.impersonations.caller(ctx, org, secret.Hash(raw))
+	}
+	return s.keys.caller(ctx, org, secret.Hash(raw))
+}
+
 // callerOf is the one place where a token becomes a caller.
-func callerOf(user User, c *token.Claims) *principal.Caller {
+func callerOf(user shadow, c *token.Claims) *principal.Caller {
 	return &principal.Caller{
 		UserID:               user.ID.String(),
 		Issuer:               c.Issuer,
@@ -111,19 +130,21 @@ func refusal(err error) *errs.Error {
 	if e.Reason == token.KeysUnavailable {
 		return fault.Unavailable("oidc", err)
 	}
-	sentence, known := refusals[fault.Reason(e.Reason)]
-	if !known {
+	if _, known := refusals[fault.Reason(e.Reason)]; !known {
 		return fault.Internal(err)
 	}
-	return fault.Refused(fault.Reason(e.Reason), sentence)
+	return refused(fault.Reason(e.Reason))
 }
 
+func refused(reason fault.Reason) *errs.Error { return fault.Refused(reason, refusals[reason]) }
+
 var refusals = map[fault.Reason]string{
-	fault.TokenMalformed: "this is not a token that can be read",
-	fault.TokenType:      "this is not an access token",
-	fault.TokenExpired:   "the token has expired",
-	fault.TokenRevoked:   "the token was revoked",
-	fault.BadSignature:   "the token's signature is not the issuer's",
-	fault.WrongIssuer:    "the token is from another issuer",
-	fault.WrongAudience:  "the token is for another audience",
+	fault.Unauthenticated: "nobody knows this secret",
+	fault.TokenMalformed:  "this is not a token that can be read",
+	fault.TokenType:       "this is not an access token",
+	fault.TokenExpired:    "the token has expired",
+	fault.TokenRevoked:    "the token was revoked",
+	fault.BadSignature:    "the token's signature is not the issuer's",
+	fault.WrongIssuer:     "the token is from another issuer",
+	fault.WrongAudience:   "the token is for another audience",
 }

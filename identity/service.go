@@ -3,7 +3,11 @@
 //
 // Authentication is the issuer's work (any OpenID provider with Keycloak's token shape); what this
 // service adds is a row per (issuer, subject), so that the rest of the app has an id of its own to
-// refer to, and a switch to turn a user off.
+// refer to, a switch to turn a user off, and rules that refuse tokens before they expire. It also
+// gives out credentials of its own: keys for machines, and impersonations for platform staff.
+//
+// What refuses a credential is a row, read again every few seconds on every replica, and at once
+// where the notification of a change arrives. A replica that cannot read it lets nobody in.
 package identity
 
 import (
@@ -15,11 +19,9 @@ import (
 
 	"encore.app/authz/principal"
 	"encore.app/identity/token"
-	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/infra/platform/wake"
 	"encore.dev/shutdown"
-	"encore.dev/storage/sqldb"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 var secrets struct {
@@ -40,8 +42,14 @@ var clients = map[string]string{
 //
 //encore:service
 type Service struct {
-	tokens *token.Verifier
-	users  *users
+	tokens         *token.Verifier
+	db             *tenantdb.DB
+	users          *users
+	keys           *keys
+	impersonations *impersonations
+
+	cancel context.CancelFunc
+	work   sync.WaitGroup
 }
 
 // verifier is one for the process: its cache and its keys serve every request.
@@ -65,16 +73,38 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens.Start(context.Background())
-	return &Service{
-		tokens: tokens,
-		users:  newUsers(tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB)), time.Now),
-	}, nil
+	ctx, cancel := context.WithCancel(context.Background())
+	db := open()
+	s := &Service{
+		tokens:         tokens,
+		db:             db,
+		users:          newUsers(db, time.Now),
+		keys:           newKeys(db, time.Now),
+		impersonations: newImpersonations(db, time.Now),
+		cancel:         cancel,
+	}
+	tokens.Start(ctx)
+	s.work.Go(func() { wake.Listen(ctx, db, channel, s.forget) })
+	return s, nil
 }
 
-// Shutdown ends the refresh of the issuer's keys.
+// forget drops what is remembered of a user, a key, an impersonation or a session; "" is everything.
+func (s *Service) forget(what string) {
+	all := what == ""
+	s.users.drop(func(k key, u shadow) bool {
+		return all || u.ID.String() == what || k.session == what || k.token == what
+	})
+	s.keys.drop(func(_ digest, k keyInUse) bool { return all || k.ID.String() == what || k.CreatedBy.String() == what })
+	s.impersonations.drop(func(_ digest, i impersonationInUse) bool {
+		return all || i.ID.String() == what || i.UserID.String() == what || i.ImpersonatorID.String() == what
+	})
+}
+
+// Shutdown ends the refresh of the issuer's keys and the listening.
 func (s *Service) Shutdown(shutdown.Progress) error {
+	s.cancel()
 	s.tokens.Close()
+	s.work.Wait()
 	return nil
 }
 

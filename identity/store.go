@@ -4,31 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"encore.app/authz/principal"
 	"encore.app/identity/token"
-	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/singleflight"
 )
 
 const (
 	statusActive   = "active"
 	statusDisabled = "disabled"
 	statusErased   = "erased"
-	// userFreshness bounds how long a user who was turned off is still let in.
-	userFreshness = 3 * time.Second
-	// loadWithin bounds how long a caller waits for a database that does not answer.
-	loadWithin = 2 * time.Second
-	usersKept  = 10_000
 )
 
-// User is the shadow of someone who signed in.
-type User struct {
+// shadow is what is kept of someone who signed in, and what refuses their tokens.
+type shadow struct {
 	ID            uuid.UUID
 	Email         string
 	EmailVerified bool
@@ -36,66 +31,44 @@ type User struct {
 	Name          string
 	Status        string
 	ClaimsAt      time.Time // when the claims were issued that the profile is from
+	PlatformRoles []string
+	RolesAt       time.Time // when the claims were issued that the platform roles are from
+	IssuedBefore  time.Time // tokens issued before are refused
+	Ended         bool      // the token's session was ended, or the token itself
 }
 
-// users keeps shadow users, keyed by issuer and subject.
+// users keeps shadow users, keyed by issuer and subject, for each session and token of theirs.
 type users struct {
-	db     *tenantdb.DB
-	now    func() time.Time
-	recent *lru.Cache[key, seen]
-	flight singleflight.Group
+	*fresh[key, shadow]
+	db *tenantdb.DB
 }
 
-type key struct{ issuer, subject string }
+type key struct{ issuer, subject, session, token string }
 
-type seen struct {
-	user User
-	at   time.Time
+func (k key) flight() string {
+	return k.issuer + "\n" + k.subject + "\n" + k.session + "\n" + k.token
 }
 
 func newUsers(db *tenantdb.DB, now func() time.Time) *users {
-	recent, err := lru.New[key, seen](usersKept)
-	if err != nil {
-		panic(err) // only for a size below one
-	}
-	return &users{db: db, now: now, recent: recent}
+	return &users{fresh: newFresh[key, shadow](now), db: db}
 }
 
 // of is the shadow of the token's subject, made at first sight and brought up to date when the
 // claims say something new. After userFreshness it is read again, not written.
-func (u *users) of(ctx context.Context, c *token.Claims) (User, error) {
-	k := key{issuer: c.Issuer, subject: c.Subject}
-	if s, ok := u.recent.Get(k); ok && u.now().Sub(s.at) < userFreshness && s.user.upToDate(c) {
-		return s.user, nil
-	}
-	// The flight outlives the first caller's request, because the others wait for the same row; its
-	// own bound stands in for theirs.
-	flight := u.flight.DoChan(k.issuer+"\n"+k.subject, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWithin)
-		defer cancel()
-		user, err := u.load(ctx, c)
-		switch {
-		case err == nil:
-			u.recent.Add(k, seen{user: user, at: u.now()})
-		case errors.Is(err, context.DeadlineExceeded):
-			err = fault.Unavailable("postgres", err)
-		}
-		return user, err
-	})
-	select {
-	case got := <-flight:
-		if got.Err != nil {
-			return User{}, got.Err
-		}
-		return got.Val.(User), nil
-	case <-ctx.Done():
-		return User{}, ctx.Err()
-	}
+func (u *users) of(ctx context.Context, c *token.Claims) (shadow, error) {
+	k := key{issuer: c.Issuer, subject: c.Subject, session: c.SessionID, token: c.TokenID}
+	return u.get(ctx, k,
+		func(s shadow) bool { return s.upToDate(c) },
+		func(ctx context.Context) (shadow, error) { return u.load(ctx, c) })
 }
 
 const selectUser = `
-select id, email, email_verified, username, name, status, claims_at
-  from identity.users where issuer = $1 and subject = $2`
+select u.id, u.email, u.email_verified, u.username, u.name, u.status, u.claims_at, u.platform_roles, u.platform_roles_at,
+       coalesce((select r.issued_before from identity.revocations r
+                  where r.issuer = u.issuer and r.kind = 'sub' and r.value = u.subject), 'epoch'),
+       exists (select from identity.revocations r
+                where r.issuer = u.issuer and (r.kind = 'sid' and r.value = $3 or r.kind = 'jti' and r.value = $4))
+  from identity.users u where u.issuer = $1 and u.subject = $2`
 
 const upsertUser = `
 insert into identity.users as u (id, issuer, subject, email, email_verified, username, name, claims_at)
@@ -103,36 +76,77 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict on constraint users_issuer_subject do update
    set email = excluded.email, email_verified = excluded.email_verified, username = excluded.username,
        name = excluded.name, claims_at = excluded.claims_at, updated_at = now()
- where u.status = 'active' and u.claims_at < excluded.claims_at
-returning id, email, email_verified, username, name, status, claims_at`
+ where u.status = 'active' and u.claims_at < excluded.claims_at`
 
-func (u *users) load(ctx context.Context, c *token.Claims) (User, error) {
-	user, err := u.read(ctx, c)
-	if err == nil && user.upToDate(c) || err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return user, err
+const updateRoles = `
+update identity.users set platform_roles = $3, platform_roles_at = $4, updated_at = now()
+ where issuer = $1 and subject = $2 and status = 'active' and platform_roles_at < $4`
+
+// load reads the shadow. What the claims add is written first and read again, because somebody may
+// have been faster, with newer claims or with a switch-off.
+func (u *users) load(ctx context.Context, c *token.Claims) (shadow, error) {
+	s, err := u.read(ctx, c)
+	known := err == nil
+	if known && s.upToDate(c) || !known && !errors.Is(err, pgx.ErrNoRows) {
+		return s, err
 	}
-	user, err = tenantdb.Row(ctx, u.db, tenantdb.Scope{}, pgx.RowToStructByPos[User], upsertUser,
-		rowid.New(), c.Issuer, c.Subject, c.Email, c.EmailVerified, c.Username, c.Name, c.IssuedAt)
-	if errors.Is(err, pgx.ErrNoRows) { // somebody was faster, with newer claims or with a switch-off
-		return u.read(ctx, c)
-	}
+	err = u.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
+		if !known || !s.profileUpToDate(c) {
+			if _, err := tx.Exec(ctx, upsertUser,
+				rowid.New(), c.Issuer, c.Subject, c.Email, c.EmailVerified, c.Username, c.Name, c.IssuedAt); err != nil {
+				return err
+			}
+		}
+		if s.rolesUpToDate(c) {
+			return nil
+		}
+		_, err := tx.Exec(ctx, updateRoles, c.Issuer, c.Subject, platformRoles(c), c.IssuedAt)
+		return err
+	})
 	if err != nil {
-		return User{}, fmt.Errorf("identity: keep user: %w", err)
+		return shadow{}, fmt.Errorf("identity: keep user: %w", err)
 	}
-	return user, nil
+	return u.read(ctx, c)
 }
 
-func (u *users) read(ctx context.Context, c *token.Claims) (User, error) {
-	user, err := tenantdb.Row(ctx, u.db, tenantdb.Scope{}, pgx.RowToStructByPos[User], selectUser, c.Issuer, c.Subject)
+func (u *users) read(ctx context.Context, c *token.Claims) (shadow, error) {
+	s, err := tenantdb.Row(ctx, u.db, tenantdb.Scope{}, pgx.RowToStructByPos[shadow], selectUser,
+		c.Issuer, c.Subject, c.SessionID, c.TokenID)
 	if err != nil {
-		return User{}, fmt.Errorf("identity: read user: %w", err)
+		return shadow{}, fmt.Errorf("identity: read user: %w", err)
 	}
-	return user, nil
+	return s, nil
 }
+
+// revoked says that a rule refuses the token. Issuers date tokens by the second, so that one issued
+// in the second of the revocation counts as issued before it.
+func (s shadow) revoked(c *token.Claims) bool { return s.Ended || c.IssuedAt.Before(s.IssuedBefore) }
 
 // upToDate says that the claims have nothing to add: they say the same, or are older than what is
 // known, or the user is not active and nothing is kept of them any more.
-func (u User) upToDate(c *token.Claims) bool {
-	same := u.Email == c.Email && u.EmailVerified == c.EmailVerified && u.Username == c.Username && u.Name == c.Name
-	return same || !c.IssuedAt.After(u.ClaimsAt) || u.Status != statusActive
+func (s shadow) upToDate(c *token.Claims) bool {
+	return s.Status != statusActive || s.profileUpToDate(c) && s.rolesUpToDate(c)
+}
+
+func (s shadow) profileUpToDate(c *token.Claims) bool {
+	same := s.Email == c.Email && s.EmailVerified == c.EmailVerified && s.Username == c.Username && s.Name == c.Name
+	return same || !c.IssuedAt.After(s.ClaimsAt)
+}
+
+// rolesUpToDate: only tokens for the platform's console name platform roles, so others say nothing
+// by leaving them out.
+func (s shadow) rolesUpToDate(c *token.Claims) bool {
+	return c.Audience != principal.AudienceAdmin || !c.IssuedAt.After(s.RolesAt) || slices.Equal(s.PlatformRoles, platformRoles(c))
+}
+
+// platformRoles are the realm roles that give rights over the platform.
+func platformRoles(c *token.Claims) []string {
+	out := []string{}
+	for _, role := range c.RealmRoles {
+		if strings.HasPrefix(role, "platform_") {
+			out = append(out, role)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

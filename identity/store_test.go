@@ -43,7 +43,7 @@ func setup(t *testing.T) (*users, *clock, *token.Claims) {
 	return u, c, &token.Claims{Issuer: "https://id.test", Subject: rowid.New().String(), Email: "a@example.test", Username: "a", Name: "A", IssuedAt: c.now}
 }
 
-func (u *users) must(t *testing.T, c *token.Claims) User {
+func (u *users) must(t *testing.T, c *token.Claims) shadow {
 	t.Helper()
 	user, err := u.of(context.Background(), c)
 	if err != nil {

@@ -46,7 +46,10 @@ type Caller struct {
 	OrganizationsPresent bool
 	OrgIDClaim           string
 	APIKeyID             string
-	ImpersonatorID       string
+	// KeyRoles are the organisation roles that an API key was given. It never has more than these,
+	// nor more than whoever made it has now.
+	KeyRoles       []string
+	ImpersonatorID string
 	// Write lifts the read-only restriction of an impersonation. It means
 	// nothing for anyone else.
 	Write bool
@@ -86,6 +89,7 @@ type Principal struct {
 func New(c *Caller, t *Tenant) *Principal { return newAt(c, t, time.Now()) }
 
 func newAt(c *Caller, t *Tenant, now time.Time) *Principal {
+	t = bounded(c, t)
 	p := &Principal{Caller: c, Tenant: t, id: c.UserID, actor: ActorUser}
 	if c.APIKeyID != "" {
 		p.id, p.actor = c.APIKeyID, ActorAPIKey

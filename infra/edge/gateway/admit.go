@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,18 +39,50 @@ func admit(ctx context.Context, data *encore.Request) (*principal.Principal, err
 	if caller == nil {
 		return nil, nil
 	}
-	for prefix, audience := range namespaces {
-		if strings.HasPrefix(data.Path, prefix) && caller.Audience != audience {
-			p := principal.New(caller, nil)
-			refuse(ctx, p, data, uuid.Nil, fault.WrongAudience)
-			return nil, fault.Denied(fault.WrongAudience, "")
+	audience := audienceOf(data.Path)
+	org := data.PathParams.Get(paramOrg)
+	if bound(caller) {
+		// Encore knows the path only here; the caller is this request's own and nobody has seen it yet.
+		caller.Audience = cmp.Or(audience, principal.AudienceApp)
+		if audience == principal.AudienceAdmin || org == "" && !slices.Contains(boundMayCall(caller), data.Path) {
+			return nil, turnAway(ctx, data, caller)
 		}
 	}
-	org := data.PathParams.Get(paramOrg)
+	if audience != "" && caller.Audience != audience {
+		return nil, turnAway(ctx, data, caller)
+	}
 	if org == "" || caller.Audience == principal.AudienceAdmin {
 		return principal.New(caller, nil), nil
 	}
 	return admitTo(ctx, data, caller, org)
+}
+
+// audienceOf is the audience that a path is for; "" if any may ask.
+func audienceOf(path string) string {
+	for prefix, audience := range namespaces {
+		if strings.HasPrefix(path, prefix) {
+			return audience
+		}
+	}
+	return ""
+}
+
+// bound says that the credential acts in one organisation only, and in whichever of its namespaces is
+// asked for: an API key or an impersonation.
+func bound(c *principal.Caller) bool { return c.APIKeyID != "" || c.ImpersonatorID != "" }
+
+// boundMayCall are the paths outside any organisation that a bound caller may call. They ask as in
+// the members' namespace. A key is nobody, so it has no profile.
+func boundMayCall(c *principal.Caller) []string {
+	if c.APIKeyID != "" {
+		return []string{"/api/v1/authz/check"}
+	}
+	return []string{"/api/v1/authz/check", "/api/v1/me"}
+}
+
+func turnAway(ctx context.Context, data *encore.Request, c *principal.Caller) *errs.Error {
+	refuse(ctx, principal.New(c, nil), data, uuid.Nil, fault.WrongAudience)
+	return fault.Denied(fault.WrongAudience, "")
 }
 
 // admitTo admits a caller to an organisation they belong to. Every other one looks as if it did not
@@ -62,11 +96,18 @@ func admitTo(ctx context.Context, data *encore.Request, caller *principal.Caller
 	if err != nil {
 		return nil, fault.Internal(err)
 	}
+	if bound(caller) && caller.OrgIDClaim != orgID.String() {
+		refuse(ctx, principal.New(caller, nil), data, orgID, fault.NotFoundReason)
+		return nil, fault.NotFound("organisation")
+	}
 	tenant, err := orgs.Resolve(ctx, user, orgID)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case tenant == nil && caller.APIKeyID != "":
+		refuse(ctx, principal.New(caller, nil), data, orgID, fault.TokenRevoked)
+		return nil, fault.Refused(fault.TokenRevoked, "whoever made this key has left the organisation")
 	case tenant == nil:
 		refuse(ctx, principal.New(caller, nil), data, orgID, fault.NotFoundReason)
 		return nil, fault.NotFound("organisation")

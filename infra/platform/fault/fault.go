@@ -37,6 +37,7 @@ const (
 	AlreadyExists         Reason = "already_exists"
 	VersionConflict       Reason = "version_conflict"
 	LastOwner             Reason = "last_owner"
+	NotOneself            Reason = "not_oneself"
 	SeatLimit             Reason = "seat_limit"
 	QuotaExceeded         Reason = "quota_exceeded"
 	RateLimited           Reason = "rate_limited"

@@ -1,0 +1,88 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"encore.app/authz/principal"
+	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// impersonations knows the impersonations that are under way.
+type impersonations struct {
+	*fresh[digest, impersonationInUse]
+	db *tenantdb.DB
+}
+
+func newImpersonations(db *tenantdb.DB, now func() time.Time) *impersonations {
+	return &impersonations{fresh: newFresh[digest, impersonationInUse](now), db: db}
+}
+
+// impersonationInUse is what decides whether an impersonation still works, and for what.
+type impersonationInUse struct {
+	ID             uuid.UUID
+	UserID         uuid.UUID
+	ImpersonatorID uuid.UUID
+	Email          string
+	EmailVerified  bool
+	Username       string
+	Until          time.Time
+	Write          bool
+	Ended          bool
+}
+
+// Both people must still be who they were when it began: the one an administrator of the platform,
+// the other nobody with a part in it.
+const selectImpersonationInUse = `
+select i.id, i.user_id, i.impersonator_id, u.email, u.email_verified, u.username, i.expires_at,
+       i.write and i.approved_at is not null,
+       i.ended_at is not null or u.status <> 'active' or cardinality(u.platform_roles) > 0
+         or a.status <> 'active' or not 'platform_admin' = any(a.platform_roles)
+  from identity.impersonations i
+  join identity.users u on u.id = i.user_id
+  join identity.users a on a.id = i.impersonator_id
+ where i.org_id = $1 and i.hash = $2`
+
+// caller is the person who is acted as. Refuses with unauthenticated, token_revoked and token_expired.
+func (i *impersonations) caller(ctx context.Context, org uuid.UUID, hash digest) (*principal.Caller, error) {
+	found, err := i.get(ctx, hash,
+		func(impersonationInUse) bool { return true },
+		func(ctx context.Context) (impersonationInUse, error) { return i.load(ctx, org, hash) })
+	switch {
+	case errors.Is(err, errNoSuchSecret):
+		return nil, refused(fault.Unauthenticated)
+	case err != nil:
+		return nil, err
+	case found.Ended:
+		return nil, refused(fault.TokenRevoked)
+	case !i.now().Before(found.Until):
+		return nil, refused(fault.TokenExpired)
+	}
+	return &principal.Caller{
+		UserID:         found.UserID.String(),
+		Email:          found.Email,
+		EmailVerified:  found.EmailVerified,
+		Username:       found.Username,
+		ImpersonatorID: found.ImpersonatorID.String(),
+		Write:          found.Write,
+		OrgIDClaim:     org.String(),
+		Expiry:         found.Until,
+	}, nil
+}
+
+func (i *impersonations) load(ctx context.Context, org uuid.UUID, hash digest) (impersonationInUse, error) {
+	found, err := tenantdb.Row(ctx, i.db, tenantdb.Org(org), pgx.RowToStructByPos[impersonationInUse],
+		selectImpersonationInUse, org, hash[:])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return found, errNoSuchSecret
+	}
+	if err != nil {
+		return found, fmt.Errorf("identity: read impersonation: %w", err)
+	}
+	return found, nil
+}
