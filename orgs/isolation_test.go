@@ -43,6 +43,10 @@ func setup(t *testing.T) bundle {
 	write("insert into orgs.teams (org_id, id, name) values ($1, $2, 'team')", b.org, b.team)
 	write("insert into orgs.team_memberships (org_id, team_id, user_id, team_roles) values ($1, $2, $3, '{lead}')", b.org, b.team, b.user)
 	write("insert into licensing.licenses (org_id, tier, seats, source) values ($1, 'pro', 1, 'manual')", b.org)
+	write("insert into licensing.customers (org_id, customer_id) values ($1, $2)", b.org, "cus_"+b.org.String())
+	write("insert into licensing.usage (org_id, name, bucket, reserved) values ($1, 'storage_bytes', 'epoch', 1)", b.org)
+	write(`insert into licensing.reservations (org_id, id, name, bucket, units, expires_at)
+		values ($1, $2, 'storage_bytes', 'epoch', 1, now())`, b.org, rowid.New())
 	write(`insert into audit.events (org_id, id, occurred_at, actor_id, actor_type, impersonator_id, action, resource_kind,
 		resource_id, outcome, request_id, decision_id, policy_version, ip, changes)
 		values ($1, $2, now(), '', 'user', '', 'read', 'org', '', 'allowed', '', '', '', '', '{}')`, b.org, rowid.New())

@@ -5,6 +5,7 @@ package acceptance
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,7 @@ type matrix struct {
 	Operations []struct {
 		Operation string // method and path, as the OpenAPI document has them
 		Open      bool   // anyone may call it, no decision is made
+		Keyed     bool   // every call carries an idempotency key of its own
 		Cases     []struct {
 			Path   string // the path with its parameters filled in
 			Body   string
@@ -131,7 +133,11 @@ func TestTheMatrixHolds(t *testing.T) {
 						who := m.Callers[name]
 						bearer = caller{user: who.User, client: who.Client, mfa: who.MFA}.token(t)
 					}
-					check(t, call(t, bearer, method, c.Path, body(c.Body)), expect)
+					var edits []func(*http.Request)
+					if op.Keyed {
+						edits = append(edits, withKey(unique("matrix")))
+					}
+					check(t, call(t, bearer, method, c.Path, body(c.Body), edits...), expect)
 				})
 			}
 		}

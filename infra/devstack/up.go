@@ -18,7 +18,7 @@ const secretsName = ".secrets.local.cue"
 var appSecrets = []string{
 	"CERBOS_ADDR", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
 	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN", "SETTINGS",
-	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE",
+	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "BILLING_RETURN_URL", "ENTITLEMENTS",
 }
 
 // Up runs only the stack until ctx ends, for an app that `encore run` starts: it writes the

@@ -1,0 +1,130 @@
+package licensing
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/infra/platform/etag"
+	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+)
+
+const (
+	maxSeats = 1_000_000
+	maxFlags = 100
+)
+
+var flagPattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
+
+// existing refuses with not_found where there is no such organisation.
+func (s store) existing(ctx context.Context, org uuid.UUID) error {
+	ok, err := s.Exists(ctx, org)
+	if err == nil && !ok {
+		err = fault.NotFound("organisation")
+	}
+	return err
+}
+
+// ReadLicense is an organisation's licence, for platform staff.
+//
+//encore:api auth method=GET path=/api/v1/admin/orgs/:org_id/license
+func (s *Service) ReadLicense(ctx context.Context, org_id uuid.UUID) (*License, error) {
+	if _, err := authz.Check(ctx, "read", resource(org_id)); err != nil {
+		return nil, err
+	}
+	if err := s.store.existing(ctx, org_id); err != nil {
+		return nil, err
+	}
+	l, err := s.store.of(ctx, tenantdb.Platform(), org_id)
+	if err != nil {
+		return nil, err
+	}
+	return s.store.payload(l), nil
+}
+
+// PutLicenseRequest is a whole licence: what it leaves out, the organisation does not have.
+type PutLicenseRequest struct {
+	IfMatch      string          `header:"If-Match"`
+	Tier         string          `json:"tier"` // free, pro, enterprise
+	FeatureFlags map[string]bool `json:"feature_flags,omitempty"`
+	Seats        int             `json:"seats"`
+	ValidUntil   *time.Time      `json:"valid_until,omitempty"` // none: no end
+}
+
+// Validate checks the request.
+func (r *PutLicenseRequest) Validate() error {
+	var c fault.Checks
+	etag.Check(&c, r.IfMatch)
+	c.OneOf("tier", r.Tier, "free", "pro", "enterprise")
+	if r.Seats < 1 || r.Seats > maxSeats {
+		c.Add("seats", "must be from 1 to %d", maxSeats)
+	}
+	if len(r.FeatureFlags) > maxFlags {
+		c.Add("feature_flags", "are more than %d", maxFlags)
+	}
+	for name := range r.FeatureFlags {
+		if !flagPattern.MatchString(name) {
+			c.Add("feature_flags", "must be named with a-z, 0-9, _, . and -")
+			break
+		}
+	}
+	if r.ValidUntil != nil && (r.ValidUntil.Year() < 2000 || r.ValidUntil.Year() > 9999) {
+		c.Add("valid_until", "must be between the years 2000 and 9999")
+	}
+	return c.Err()
+}
+
+// PutLicense grants a licence by hand. It counts from the next request on, everywhere, and Stripe has
+// no say until it is deleted. The same again changes nothing. Seats below the members there are
+// remove nobody: they only keep others from joining.
+//
+// Platform administrators may, with a second factor. Refuses with validation_failed, mfa_required,
+// version_conflict, not_found and policy_denied.
+//
+//encore:api auth method=PUT path=/api/v1/admin/orgs/:org_id/license
+func (s *Service) PutLicense(ctx context.Context, org_id uuid.UUID, r *PutLicenseRequest) (*License, error) {
+	d, err := authz.Check(ctx, "update", resource(org_id))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.existing(ctx, org_id); err != nil {
+		return nil, err
+	}
+	want := license{OrgID: org_id, Tier: r.Tier, Flags: r.FeatureFlags, Seats: r.Seats, Source: sourceManual}
+	if want.Flags == nil {
+		want.Flags = map[string]bool{}
+	}
+	if r.ValidUntil != nil {
+		until := r.ValidUntil.UTC().Truncate(time.Microsecond) // as the database keeps it
+		want.ValidUntil = &until
+	}
+	l, err := s.store.grant(ctx, want, etag.Wants(r.IfMatch), d)
+	if err != nil {
+		return nil, err
+	}
+	return s.store.payload(l), nil
+}
+
+// DeleteLicense takes back a licence that was granted by hand. What the organisation pays for at
+// Stripe counts again, or else it has the free tier. A licence that was not granted by hand stays.
+//
+// Platform administrators may, with a second factor. Refuses with mfa_required, not_found and policy_denied.
+//
+//encore:api auth method=DELETE path=/api/v1/admin/orgs/:org_id/license
+func (s *Service) DeleteLicense(ctx context.Context, org_id uuid.UUID) (*License, error) {
+	d, err := authz.Check(ctx, "update", resource(org_id))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.existing(ctx, org_id); err != nil {
+		return nil, err
+	}
+	l, err := s.store.revoke(ctx, org_id, d)
+	if err != nil {
+		return nil, err
+	}
+	return s.store.payload(l), nil
+}

@@ -1,0 +1,101 @@
+package licensing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/infra/platform/tenantdb"
+	"encore.app/licensing/catalogue"
+	"encore.dev/rlog"
+	"github.com/jackc/pgx/v5"
+)
+
+// review makes the next licence count whose worth may have changed; ok is false if there is none.
+func (s store) review(ctx context.Context) (ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reviewWithin)
+	defer cancel()
+	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "select "+licenseColumns+` from licensing.licenses
+ where review_at <= now() order by review_at limit 1 for update skip locked`)
+		if err != nil {
+			return err
+		}
+		l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[license])
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		ok = true
+		if _, err = tx.Exec(ctx, "update licensing.licenses set review_at = coalesce($2, 'infinity'::timestamptz) where org_id = $1", l.OrgID, s.reviewAt(l)); err != nil {
+			return err
+		}
+		state, _ := s.state(l, s.now())
+		if state == stateExpired && l.Tier != catalogue.Free {
+			what := changes(l, s.worth(l, s.now()), nil)
+			if err := record(background(ctx), tx, l, "license:expire", authz.Decision{}, what); err != nil {
+				return err
+			}
+		}
+		_, err = s.project(ctx, tx, l)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("licensing: review: %w", err)
+	}
+	return ok, nil
+}
+
+// reviewWithin bounds one licence's review.
+const reviewWithin = 10 * time.Second
+
+// reviewEvery is how late a licence may lapse.
+const reviewEvery = time.Second
+
+// reviewer lets licences lapse. Any number may run at once.
+type reviewer struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func startReviewer(s store) *reviewer {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reviewer{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.run(ctx, s)
+	}()
+	return r
+}
+
+func (r *reviewer) run(ctx context.Context, s store) {
+	ticker := time.NewTicker(reviewEvery)
+	defer ticker.Stop()
+	failing := false
+	for {
+		more, err := s.review(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing: // once an outage, not once a second
+			rlog.Warn("licences are not reviewed and will be", "err", err)
+		}
+		if failing = err != nil; more && !failing {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *reviewer) close() {
+	r.cancel()
+	<-r.done
+}

@@ -1,0 +1,175 @@
+package stripesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"encore.app/licensing/catalogue"
+	"github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/client"
+)
+
+// callWithin bounds one exchange with Stripe.
+const callWithin = 10 * time.Second
+
+// pageSize is the most that Stripe lists at once.
+const pageSize = 100
+
+// metadataOrg is the key under which Stripe's objects carry our organisation.
+const metadataOrg = "org_id"
+
+// Config is what a Client needs.
+type Config struct {
+	Key       string
+	BaseURL   string // "" is Stripe's own
+	Catalogue *catalogue.Catalogue
+	Now       func() time.Time
+}
+
+// Client speaks with Stripe.
+type Client struct {
+	api *client.API
+	cfg Config
+}
+
+// NewClient connects lazily.
+func NewClient(cfg Config) *Client {
+	backend := &stripe.BackendConfig{
+		HTTPClient:        &http.Client{Timeout: callWithin},
+		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are logged by whoever gets them
+		MaxNetworkRetries: stripe.Int64(1),
+		EnableTelemetry:   stripe.Bool(false),
+	}
+	if cfg.BaseURL != "" {
+		backend.URL = stripe.String(cfg.BaseURL)
+	}
+	return &Client{cfg: cfg, api: client.New(cfg.Key, &stripe.Backends{
+		API:     stripe.GetBackendWithConfig(stripe.APIBackend, backend),
+		Connect: stripe.GetBackendWithConfig(stripe.ConnectBackend, backend),
+		Uploads: stripe.GetBackendWithConfig(stripe.UploadsBackend, backend),
+	})}
+}
+
+// Owner is the organisation that a customer's metadata names; "" if it names none or is gone.
+func (c *Client) Owner(ctx context.Context, customer string) (string, error) {
+	params := &stripe.CustomerParams{}
+	params.Context = ctx
+	found, err := c.api.Customers.Get(customer, params)
+	if missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("stripe: customer: %w", err)
+	}
+	return found.Metadata[metadataOrg], nil
+}
+
+// Customers calls each with every customer that names an organisation.
+func (c *Client) Customers(ctx context.Context, each func(customer string) error) error {
+	params := &stripe.CustomerListParams{}
+	params.Context, params.Limit = ctx, stripe.Int64(pageSize)
+	list := c.api.Customers.List(params)
+	for list.Next() {
+		if list.Customer().Metadata[metadataOrg] == "" {
+			continue
+		}
+		if err := each(list.Customer().ID); err != nil {
+			return err
+		}
+	}
+	if err := list.Err(); err != nil {
+		return fmt.Errorf("stripe: customers: %w", err)
+	}
+	return nil
+}
+
+// CreateCustomer makes the customer of an organisation. Made twice within a day, it is one.
+func (c *Client) CreateCustomer(ctx context.Context, org string) (string, error) {
+	params := &stripe.CustomerParams{}
+	params.Context = ctx
+	params.AddMetadata(metadataOrg, org)
+	params.SetIdempotencyKey("tenantry-customer-" + org)
+	made, err := c.api.Customers.New(params)
+	if err != nil {
+		return "", fmt.Errorf("stripe: create customer: %w", err)
+	}
+	return made.ID, nil
+}
+
+// Purchase is what a checkout sells.
+type Purchase struct {
+	Org, Customer  string
+	LookupKey      string // of the price
+	Seats          int
+	ReturnURL      string
+	IdempotencyKey string
+}
+
+// ErrNoPrice says that Stripe does not have a price of the catalogue.
+var ErrNoPrice = errors.New("stripe has no active price with this lookup key")
+
+// Checkout makes a page on which the organisation buys, and answers its address.
+func (c *Client) Checkout(ctx context.Context, p Purchase) (string, error) {
+	prices := &stripe.PriceListParams{LookupKeys: []*string{&p.LookupKey}, Active: stripe.Bool(true)}
+	prices.Context, prices.Limit, prices.Single = ctx, stripe.Int64(1), true
+	list := c.api.Prices.List(prices)
+	if !list.Next() {
+		if err := list.Err(); err != nil {
+			return "", fmt.Errorf("stripe: prices: %w", err)
+		}
+		return "", fmt.Errorf("stripe: %s: %w", p.LookupKey, ErrNoPrice)
+	}
+	params := &stripe.CheckoutSessionParams{
+		Mode:              stripe.String(string(stripe.CheckoutSessionModeSubscription)),
+		Customer:          &p.Customer,
+		ClientReferenceID: &p.Org,
+		LineItems:         []*stripe.CheckoutSessionLineItemParams{{Price: &list.Price().ID, Quantity: stripe.Int64(int64(p.Seats))}},
+		SuccessURL:        &p.ReturnURL,
+		CancelURL:         &p.ReturnURL,
+		SubscriptionData:  &stripe.CheckoutSessionSubscriptionDataParams{Metadata: map[string]string{metadataOrg: p.Org}},
+	}
+	params.Context = ctx
+	params.SetIdempotencyKey(p.IdempotencyKey)
+	session, err := c.api.CheckoutSessions.New(params)
+	if err != nil {
+		return "", fmt.Errorf("stripe: checkout: %w", err)
+	}
+	return session.URL, nil
+}
+
+// Portal makes a page on which a customer manages what it bought, and answers its address.
+func (c *Client) Portal(ctx context.Context, customer, returnURL, idempotencyKey string) (string, error) {
+	params := &stripe.BillingPortalSessionParams{Customer: &customer, ReturnURL: &returnURL}
+	params.Context = ctx
+	params.SetIdempotencyKey(idempotencyKey)
+	session, err := c.api.BillingPortalSessions.New(params)
+	if err != nil {
+		return "", fmt.Errorf("stripe: portal: %w", err)
+	}
+	return session.URL, nil
+}
+
+// missing says that Stripe knows no such object.
+func missing(err error) bool {
+	var e *stripe.Error
+	return errors.As(err, &e) && e.Code == stripe.ErrorCodeResourceMissing
+}
+
+// Describe says what went wrong in words that may be kept and shown to platform staff: nothing of the
+// request, no key, no customer's data.
+func Describe(err error) string {
+	var e *stripe.Error
+	if errors.As(err, &e) {
+		if e.Code != "" {
+			return fmt.Sprintf("stripe answered %d %s", e.HTTPStatusCode, e.Code)
+		}
+		return fmt.Sprintf("stripe answered %d", e.HTTPStatusCode)
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return "stripe did not answer"
+}

@@ -1,0 +1,28 @@
+package orgs
+
+import (
+	"context"
+
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Usage is how much of what licences limit an organisation has.
+type Usage struct {
+	Members   int64
+	Resources int64 // projects, documents and patient records that are not deleted
+}
+
+const selectUsage = `
+select (select count(*) from orgs.memberships m where m.org_id = o.id),
+       (select count(*) from orgs.projects p where p.org_id = o.id and p.deleted_at is null) +
+       (select count(*) from orgs.docs d where d.org_id = o.id and d.deleted_at is null) +
+       (select count(*) from orgs.patient_records r where r.org_id = o.id and r.deleted_at is null)
+  from orgs.orgs o where o.id = $1`
+
+// UsageOf counts what an organisation has; ok is false if there is no such organisation.
+func UsageOf(ctx context.Context, org uuid.UUID) (u Usage, ok bool, err error) {
+	u, err = tenantdb.Row(ctx, open().db, tenantdb.Org(org), pgx.RowToStructByPos[Usage], selectUsage, org)
+	return found(u, err, "usage")
+}
