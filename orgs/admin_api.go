@@ -2,16 +2,15 @@ package orgs
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"regexp"
 
 	"encore.app/audit/event"
 	"encore.app/authz"
+	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/rowid"
-	"encore.dev/beta/errs"
 	"encore.dev/types/uuid"
 )
 
@@ -29,13 +28,17 @@ type CreateOrgRequest struct {
 func (r *CreateOrgRequest) Validate() error {
 	var c fault.Checks
 	c.Text("name", r.Name, maxName)
+	checkSlug(&c, r.Slug)
+	return c.Err()
+}
+
+func checkSlug(c *fault.Checks, slug string) {
 	switch {
-	case r.Slug == "":
+	case slug == "":
 		c.Add("slug", "is required")
-	case !slugPattern.MatchString(r.Slug):
+	case !slugPattern.MatchString(slug):
 		c.Add("slug", "must be 1 to 63 of a-z, 0-9 and -, and neither begin nor end with -")
 	}
-	return c.Err()
 }
 
 // CreateOrg adds an organisation, on the free tier and without members.
@@ -55,15 +58,10 @@ func (s *Service) CreateOrg(ctx context.Context, r *CreateOrgRequest) (*Org, err
 		return nil, err
 	}
 	o, err = s.store.create(ctx, o, e)
-	if errors.Is(err, errSlugTaken) {
-		return nil, fault.New(errs.AlreadyExists, fault.AlreadyExists, "an organisation with this slug exists")
-	}
 	if err != nil {
-		return nil, err
+		return nil, orgNotWritten(err)
 	}
-	out := o.payload()
-	out.HTTPStatus = http.StatusCreated
-	return out, nil
+	return o.answer(http.StatusCreated), nil
 }
 
 // ListOrgsResponse is one page, oldest first.
@@ -102,4 +100,93 @@ func (s *Service) ListOrgs(ctx context.Context, r *PageRequest) (*ListOrgsRespon
 //encore:api auth method=GET path=/api/v1/admin/orgs/:org_id
 func (s *Service) ReadOrg(ctx context.Context, org_id uuid.UUID) (*Org, error) {
 	return s.read(ctx, platform, org_id)
+}
+
+// PatchOrgRequest changes what it names of an organisation.
+type PatchOrgRequest struct {
+	IfMatch string  `header:"If-Match"`
+	Name    *string `json:"name,omitempty"`
+	Slug    *string `json:"slug,omitempty"`
+}
+
+// Validate checks the request.
+func (r *PatchOrgRequest) Validate() error {
+	var c fault.Checks
+	etag.Check(&c, r.IfMatch)
+	if r.Name != nil {
+		c.Text("name", *r.Name, maxName)
+	}
+	if r.Slug != nil {
+		checkSlug(&c, *r.Slug)
+	}
+	if r.Name == nil && r.Slug == nil {
+		c.Add("body", "changes nothing")
+	}
+	return c.Err()
+}
+
+// PatchOrg renames an organisation or gives it another slug.
+//
+// Platform administrators may. Refuses with validation_failed, not_found, already_exists (409, the
+// slug), version_conflict and policy_denied.
+//
+//encore:api auth method=PATCH path=/api/v1/admin/orgs/:org_id
+func (s *Service) PatchOrg(ctx context.Context, org_id uuid.UUID, r *PatchOrgRequest) (*Org, error) {
+	return s.updateOrg(ctx, platform, org_id, r.IfMatch, r.Name, r.Slug)
+}
+
+// StatusRequest says why an organisation's status changes.
+type StatusRequest struct {
+	Reason string `query:"reason"` // kept in the organisation's audit log; names no person
+}
+
+// Validate checks the request.
+func (r *StatusRequest) Validate() error {
+	var c fault.Checks
+	c.Filter("reason", r.Reason, maxName)
+	return c.Err()
+}
+
+// SuspendOrg makes an organisation read-only for everyone but the platform. To suspend it again
+// changes nothing.
+//
+// Platform administrators with a second factor may. Refuses with mfa_required, not_found and
+// policy_denied.
+//
+//encore:api auth method=POST path=/api/v1/admin/orgs/:org_id/suspend
+func (s *Service) SuspendOrg(ctx context.Context, org_id uuid.UUID, r *StatusRequest) (*Org, error) {
+	return s.setStatus(ctx, org_id, "org:suspend", statusActive, statusSuspended, r.Reason)
+}
+
+// ReactivateOrg ends a suspension. To reactivate an active organisation changes nothing.
+//
+// Platform administrators with a second factor may. Refuses with mfa_required, not_found and
+// policy_denied.
+//
+//encore:api auth method=POST path=/api/v1/admin/orgs/:org_id/reactivate
+func (s *Service) ReactivateOrg(ctx context.Context, org_id uuid.UUID, r *StatusRequest) (*Org, error) {
+	return s.setStatus(ctx, org_id, "org:reactivate", statusSuspended, statusActive, r.Reason)
+}
+
+// InviteToOrg offers an address roles in an organisation, as Invite does: this is how one gets its
+// first owner.
+//
+// Platform administrators with a second factor may. Refuses with validation_failed, mfa_required,
+// not_found, org_suspended and policy_denied.
+//
+//encore:api auth method=POST path=/api/v1/admin/orgs/:org_id/invitations
+func (s *Service) InviteToOrg(ctx context.Context, org_id uuid.UUID, r *InviteRequest) (*Invitation, error) {
+	o, ok, err := s.store.org(ctx, platform, org_id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		like := invitationIn(org_id)
+		like.OrgStatus = statusActive
+		if _, err := authz.Check(ctx, "create", like); err != nil {
+			return nil, err
+		}
+		return nil, fault.NotFound("organisation")
+	}
+	return s.invite(ctx, r, invitation{OrgID: org_id, OrgStatus: o.Status})
 }

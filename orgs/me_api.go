@@ -70,11 +70,7 @@ func (s *Service) Me(ctx context.Context) (*MeResponse, error) {
 		if c.Narrowed(m.OrgID.String(), m.Slug) {
 			continue
 		}
-		teams := make([]TeamMembership, len(m.Teams))
-		for i, t := range m.Teams {
-			teams[i] = TeamMembership{TeamID: t.ID, TeamRoles: t.Roles}
-		}
-		out.Memberships = append(out.Memberships, Membership{OrgID: m.OrgID, Slug: m.Slug, OrgRoles: m.OrgRoles, Teams: teams})
+		out.Memberships = append(out.Memberships, Membership{OrgID: m.OrgID, Slug: m.Slug, OrgRoles: m.OrgRoles, Teams: teamMemberships(m.Teams)})
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package orgs
 import (
 	"time"
 
+	"encore.app/infra/platform/etag"
 	"encore.dev/types/uuid"
 )
 
@@ -16,7 +17,15 @@ type Org struct {
 	FeatureFlags map[string]bool `json:"feature_flags"`
 	Version      int64           `json:"version"`
 	CreatedAt    time.Time       `json:"created_at"`
+	ETag         string          `json:"etag,omitempty" header:"ETag"` // for If-Match; not in lists
 	HTTPStatus   int             `json:"-" encore:"httpstatus"`
+}
+
+// answer is the answer about one organisation.
+func (o org) answer(status int) *Org {
+	out := o.payload()
+	out.ETag, out.HTTPStatus = etag.Of(o.Version), status
+	return out
 }
 
 func (o org) payload() *Org {

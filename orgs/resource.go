@@ -104,7 +104,7 @@ func (r resource) changes(from resource) map[string]any {
 	out := map[string]any{}
 	note := func(name string, same bool, before, after any) {
 		if !same {
-			out[name] = map[string]any{"from": before, "to": after}
+			out[name] = fromTo(before, after)
 		}
 	}
 	note("team_id", sameID(r.TeamID, from.TeamID), from.TeamID, r.TeamID)

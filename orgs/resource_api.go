@@ -7,11 +7,9 @@ import (
 
 	"encore.app/audit/event"
 	"encore.app/authz"
-	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/rowid"
-	"encore.dev/beta/errs"
 	"encore.dev/types/uuid"
 )
 
@@ -37,7 +35,7 @@ func (s *Service) createResource(ctx context.Context, k kind, org uuid.UUID, dra
 	}
 	made, err := s.store.createResource(ctx, k, draft, e)
 	if err != nil {
-		return nil, notWritten(err, "")
+		return nil, notWritten(err)
 	}
 	return made.answer(http.StatusCreated), nil
 }
@@ -74,12 +72,16 @@ func (s *Service) readResource(ctx context.Context, k kind, org, id uuid.UUID) (
 // updateResource asks twice: whether the caller may change what is there, and whether what they make
 // of it is theirs to make.
 func (s *Service) updateResource(ctx context.Context, k kind, org, id uuid.UUID, ifMatch string, edit func(resource) resource) (*Resource, error) {
+	return latest(ifMatch, func() (*Resource, error) { return s.tryUpdateResource(ctx, k, org, id, ifMatch, edit) })
+}
+
+func (s *Service) tryUpdateResource(ctx context.Context, k kind, org, id uuid.UUID, ifMatch string, edit func(resource) resource) (*Resource, error) {
 	current, _, err := s.decided(ctx, "update", k, org, id)
 	if err != nil {
 		return nil, err
 	}
-	if want := etag.Wants(ifMatch); want != 0 && want != current.Version {
-		return nil, etag.Stale()
+	if err := matches(ifMatch, current.Version); err != nil {
+		return nil, err
 	}
 	proposed := edit(current)
 	d, err := authz.Check(ctx, "update", proposed.attributes(k))
@@ -92,27 +94,26 @@ func (s *Service) updateResource(ctx context.Context, k kind, org, id uuid.UUID,
 	}
 	updated, err := s.store.updateResource(ctx, k, proposed, e)
 	if err != nil {
-		return nil, notWritten(err, ifMatch)
+		return nil, notWritten(err)
 	}
 	return updated.answer(http.StatusOK), nil
 }
 
 func (s *Service) deleteResource(ctx context.Context, k kind, org, id uuid.UUID, ifMatch string) error {
-	current, d, err := s.decided(ctx, "delete", k, org, id)
-	if err != nil {
-		return err
-	}
-	if want := etag.Wants(ifMatch); want != 0 && want != current.Version {
-		return etag.Stale()
-	}
-	e, err := current.event(ctx, k, "delete", d, map[string]any{"version": current.Version})
-	if err != nil {
-		return err
-	}
-	if err := s.store.deleteResource(ctx, k, current, e); err != nil {
-		return notWritten(err, ifMatch)
-	}
-	return nil
+	return latestDone(ifMatch, func() error {
+		current, d, err := s.decided(ctx, "delete", k, org, id)
+		if err != nil {
+			return err
+		}
+		if err := matches(ifMatch, current.Version); err != nil {
+			return err
+		}
+		e, err := current.event(ctx, k, "delete", d, map[string]any{"version": current.Version})
+		if err != nil {
+			return err
+		}
+		return s.store.deleteResource(ctx, k, current, e)
+	})
 }
 
 // decided is the resource as it is, with the decision that lets the caller do action to it. Whether
@@ -143,23 +144,11 @@ func (r resource) event(ctx context.Context, k kind, action string, d authz.Deci
 }
 
 // notWritten is what the caller is told of a write that did not happen.
-func notWritten(err error, ifMatch string) error {
-	switch {
-	case errors.Is(err, errStale):
-		return stale(ifMatch)
-	case errors.Is(err, errNoSuchTeam):
+func notWritten(err error) error {
+	if errors.Is(err, errNoSuchTeam) {
 		var c fault.Checks
 		c.Add("team_id", "is no team of this organisation")
 		return c.Err()
 	}
 	return err
-}
-
-// stale is the answer to a writer whom another one overtook: 412 to those who said which version they
-// meant, 409 to the rest.
-func stale(ifMatch string) error {
-	if etag.Wants(ifMatch) != 0 {
-		return etag.Stale()
-	}
-	return fault.New(errs.Aborted, fault.VersionConflict, "somebody changed this at the same moment: try again")
 }

@@ -11,11 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var (
-	errNoSuchTeam = errors.New("no such team")
-	// errStale says that a row is no longer what a decision was made about.
-	errStale = errors.New("changed meanwhile")
-)
+var errNoSuchTeam = errors.New("no such team")
 
 const resourceColumns = "r.id, r.org_id, r.team_id, r.owner_id, r.title, r.body, r.sensitivity, r.pii, r.version, r.created_at, r.updated_at, "
 
@@ -90,20 +86,9 @@ func (s store) deleteResource(ctx context.Context, k kind, r resource, e event.E
 	return err
 }
 
-func (s store) writeResource(ctx context.Context, k kind, org uuid.UUID, e event.Event, sql string, args []any) (r resource, err error) {
-	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		if r, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[resource]); err != nil {
-			return err
-		}
-		return e.Record(ctx, tx)
-	})
+func (s store) writeResource(ctx context.Context, k kind, org uuid.UUID, e event.Event, sql string, args []any) (resource, error) {
+	r, err := write[resource](ctx, s, statement{scope: tenantdb.Org(org), event: e, sql: sql, args: args})
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return resource{}, errStale
 	case tenantdb.Violates(err, k.table+"_org_id_team_id_fkey"):
 		return resource{}, errNoSuchTeam
 	case err != nil:
