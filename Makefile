@@ -21,7 +21,7 @@ include .env
 export $(shell sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env)
 endif
 
-.PHONY: run test stack seed reset check lint policies acceptance bench-host openapi hooks help
+.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-e2e openapi hooks help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -86,6 +86,11 @@ openapi: ## print the OpenAPI document
 
 bench-host: ## the host against a bare net/http handler: throughput, p99, memory
 	cd infra/host && go run ./bench
+
+bench-e2e: $(DEVSTACK) ## an authorised read against the bare read: p50, p99, processor time
+	@$(HOST) build -o $(APP)
+	@go build -o $(BIN)/bench-e2e ./infra/bench/e2e
+	@APP_BINARY=$(ROOT)/$(APP) exec $(DEVSTACK) exec --real -- $(BIN)/bench-e2e
 
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...
