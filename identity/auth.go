@@ -51,12 +51,18 @@ func tooOften(ctx context.Context, forwarded string, err error) error {
 	if e := fault.As(err); e == nil || e.Code != errs.Unauthenticated {
 		return err
 	}
-	ip := request.ClientIP(http.Header{"X-Forwarded-For": {forwarded}})
-	v, limits := ratelimit.TakeAddress(ctx, ip)
-	if limits != nil || !v.Limited {
+	limits, unset := ratelimit.Configured()
+	limiter, away := ratelimit.Process()
+	if unset != nil || away != nil {
 		return err
 	}
-	return ratelimit.Exceeded(v)
+	ip := request.ClientIP(http.Header{"X-Forwarded-For": {forwarded}})
+	for _, v := range limiter.Take(ctx, limits.OfAddress(ip)) {
+		if v.Limited {
+			return ratelimit.Exceeded(v)
+		}
+	}
+	return err
 }
 
 func (s *Service) authenticate(ctx context.Context, header string) (*principal.Caller, error) {

@@ -17,7 +17,6 @@ import (
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/orgs"
 	encore "encore.dev"
-	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
 	"encore.dev/types/uuid"
@@ -33,12 +32,8 @@ var namespaces = map[string]string{
 // paramOrg is the path parameter that names the organisation acted in.
 const paramOrg = "org_id"
 
-// admit is the request's principal; nil for a request without a caller.
-func admit(ctx context.Context, data *encore.Request) (*principal.Principal, error) {
-	caller, _ := auth.Data().(*principal.Caller)
-	if caller == nil {
-		return nil, nil
-	}
+// admit is the request's principal.
+func admit(ctx context.Context, data *encore.Request, caller *principal.Caller) (*principal.Principal, error) {
 	audience := audienceOf(data.Path)
 	org := data.PathParams.Get(paramOrg)
 	if bound(caller) {

@@ -2,9 +2,8 @@
 //
 //	Observe  names the request, logs it, measures it, and makes every error fit to leave
 //	Harden   adds the headers that tell browsers and caches to keep their hands off
-//	Limit    counts the call against its caller, or its address if nobody is known to call
 //	Admit    turns caller and path into a principal: right audience, member of the organisation
-//	LimitOrg counts the call against the organisation acted in
+//	Limit    counts the call against caller and organisation, or against the address
 //	Once     lets a write with an idempotency key happen once
 //	Guard    lets no answer out for which no authorization decision was made
 //
@@ -19,7 +18,6 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
-	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/request"
 	encore "encore.dev"
 	"encore.dev/beta/auth"
@@ -72,23 +70,6 @@ func Harden(req middleware.Request, next middleware.Next) middleware.Response {
 	return resp
 }
 
-// Limit counts the call against its caller, or its address if nobody is known to call. Probes are not
-// counted: whoever asks whether the app is alive must be told.
-//
-//encore:middleware global target=all
-func Limit(req middleware.Request, next middleware.Next) middleware.Response {
-	data := req.Data()
-	if data.Service == "ops" || data.API == nil || !data.API.Exposed || principal.FromContext(req.Context()) != nil {
-		return next(req)
-	}
-	return limited(req, next, func(l ratelimit.Limits) (ratelimit.Policy, string) {
-		if caller, _ := auth.Data().(*principal.Caller); caller != nil {
-			return l.Caller(), caller.UserID + "/" + caller.APIKeyID
-		}
-		return l.Address(), exchangeOf(req.Context()).info.IP
-	})
-}
-
 // Admit turns caller and path into a principal: right audience, member of the organisation.
 //
 //encore:middleware global target=all
@@ -99,31 +80,37 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 		exchangeOf(ctx).principal = p
 		return next(req)
 	}
-	p, err := admit(ctx, req.Data())
+	caller, _ := auth.Data().(*principal.Caller)
+	if caller == nil { // nobody: only open endpoints get here
+		return next(req)
+	}
+	if verdicts := overdrawn(caller); verdicts != nil {
+		return slowDown(req, next, verdicts)
+	}
+	p, err := admit(ctx, req.Data(), caller)
+	if err != nil {
+		turnedAway(ctx, caller)
+	}
 	if err != nil && raw(req.Data()) {
 		return next(req.WithContext(request.Refuse(ctx, err)))
 	}
 	if err != nil {
 		return middleware.Response{Err: err}
 	}
-	if p == nil { // nobody: only open endpoints get here
-		return next(req)
-	}
 	exchangeOf(ctx).principal = p
 	return next(req.WithContext(principal.NewContext(ctx, p)))
 }
 
-// LimitOrg counts the call against the organisation acted in, by its tier.
+// Limit counts the call against caller and organisation, or against the address if nobody is known to
+// call. Probes are not counted: whoever asks whether the app is alive must be told.
 //
 //encore:middleware global target=all
-func LimitOrg(req middleware.Request, next middleware.Next) middleware.Response {
-	p := principal.FromContext(req.Context())
-	if p == nil || p.Tenant == nil {
+func Limit(req middleware.Request, next middleware.Next) middleware.Response {
+	data := req.Data()
+	if data.Service == "ops" || data.API == nil || !data.API.Exposed || len(exchangeOf(req.Context()).verdicts) > 0 {
 		return next(req)
 	}
-	return limited(req, next, func(l ratelimit.Limits) (ratelimit.Policy, string) {
-		return l.Org(p.Tenant.Tier), p.Tenant.OrgID
-	})
+	return limited(req, next)
 }
 
 // Once lets a write with an idempotency key happen once.

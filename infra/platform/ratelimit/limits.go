@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -29,20 +28,6 @@ const mostAMinute = 1_000_000_000
 // Limits are the policies in force.
 type Limits struct{ quotas map[string]int }
 
-// Caller is the policy of one caller.
-func (l Limits) Caller() Policy { return l.policy("caller", "caller") }
-
-// Address is the policy of calls without a caller.
-func (l Limits) Address() Policy { return l.policy("address", "address") }
-
-// Org is the policy of an organisation of a tier; an unknown tier gets the tightest.
-func (l Limits) Org(tier string) Policy {
-	if _, ok := l.quotas[tier]; !ok {
-		tier = "free"
-	}
-	return l.policy("org", tier)
-}
-
 func (l Limits) policy(name, quota string) Policy {
 	return Policy{Name: name, Quota: l.quotas[quota], Window: time.Minute}
 }
@@ -64,17 +49,18 @@ func parseLimits(set string) (Limits, error) {
 	return l, nil
 }
 
-// TakeAddress counts a call that has no caller against its address.
-func TakeAddress(ctx context.Context, ip string) (Verdict, error) {
-	limits, err := Configured()
-	if err != nil {
-		return Verdict{}, err
+// OfCaller is one call of a caller.
+func (l Limits) OfCaller(id string) Count { return Count{l.policy("caller", "caller"), id} }
+
+// OfAddress is one call that has no caller.
+func (l Limits) OfAddress(ip string) Count { return Count{l.policy("address", "address"), ip} }
+
+// OfOrg is one call in an organisation of a tier; an unknown tier gets the tightest limit.
+func (l Limits) OfOrg(tier, id string) Count {
+	if _, ok := l.quotas[tier]; !ok {
+		tier = "free"
 	}
-	limiter, err := Process()
-	if err != nil {
-		return Verdict{}, err
-	}
-	return limiter.Take(ctx, limits.Address(), ip), nil
+	return Count{l.policy("org", tier), id}
 }
 
 // Exceeded is the answer to a unit that was not there any more.

@@ -10,8 +10,8 @@ import (
 // localSubjects bounds the memory of one process; whoever falls out starts anew.
 const localSubjects = 100_000
 
-// local is GCRA in this process. What is kept of a subject is its theoretical arrival time: the moment
-// at which its bucket is full again.
+// local is GCRA in this process. What is kept of a subject is the moment at which its bucket is full
+// again.
 type local struct {
 	mu   sync.Mutex
 	full *lru.LRU[string, time.Time]
@@ -28,15 +28,26 @@ func newLocal() *local {
 func (l *local) take(now time.Time, key string, p Policy) Verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	unit := p.Window / time.Duration(p.Quota)
 	full, _ := l.full.Get(key)
 	if full.Before(now) {
 		full = now
 	}
-	next := full.Add(unit)
+	next := full.Add(p.unit())
 	if wait := next.Sub(now) - p.Window; wait > 0 {
-		return Verdict{Limited: true, Reset: full.Sub(now), RetryAfter: wait}
+		return p.verdict(full.Sub(now), wait)
 	}
 	l.full.Add(key, next)
-	return Verdict{Remaining: int((p.Window - next.Sub(now)) / unit), Reset: next.Sub(now)}
+	return p.verdict(next.Sub(now), 0)
+}
+
+func (l *local) get(key string) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full.Get(key)
+}
+
+func (l *local) set(key string, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full.Add(key, at)
 }

@@ -14,17 +14,28 @@ import (
 	"time"
 
 	"encore.app/infra/platform/keyvalue"
-	"github.com/go-redis/redis_rate/v10"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/redis/go-redis/v9"
 )
 
-// Policy allows Quota units a Window, all at once or spread.
+// Policy allows Quota units a Window, all at once or spread. Without a quota it limits nothing.
 type Policy struct {
 	Name   string
 	Quota  int
 	Window time.Duration
 }
+
+// unit is how long one unit takes to come back.
+func (p Policy) unit() time.Duration { return p.Window / time.Duration(p.Quota) }
+
+// Count is one unit of a subject against a policy.
+type Count struct {
+	Policy  Policy
+	Subject string
+}
+
+func (c Count) key() string { return "rate:" + c.Policy.Name + ":" + c.Subject }
 
 // Verdict is what one unit did to its policy.
 type Verdict struct {
@@ -49,8 +60,9 @@ var verdicts = promauto.NewCounterVec(prometheus.CounterOpts{
 
 // Limiter counts.
 type Limiter struct {
-	shared *redis_rate.Limiter // nil where there is no Redis to share
+	shared redis.Scripter // nil where there is no Redis to share
 	local  *local
+	over   *local       // who is over a shared limit, and until when: they are not asked about
 	resume atomic.Int64 // unix nanoseconds before which Redis is not asked
 	now    func() time.Time
 }
@@ -66,42 +78,76 @@ var Process = sync.OnceValues(func() (*Limiter, error) {
 
 // New counts in store, unless that lives in this process anyway.
 func New(store *keyvalue.Store) *Limiter {
-	l := &Limiter{local: newLocal(), now: time.Now}
+	l := &Limiter{local: newLocal(), over: newLocal(), now: time.Now}
 	if !store.Embedded() {
-		l.shared = redis_rate.NewLimiter(store)
+		l.shared = store
 	}
 	return l
 }
 
-// Take counts one unit of subject against p. A policy without a quota limits nothing.
-func (l *Limiter) Take(ctx context.Context, p Policy, subject string) Verdict {
-	if p.Quota <= 0 {
-		return Verdict{Policy: p, Remaining: math.MaxInt32}
+// Take counts one unit of each, in one round trip, and says what that did to each policy that has a
+// quota. Whoever is over stays over without anybody being asked.
+func (l *Limiter) Take(ctx context.Context, counts ...Count) []Verdict {
+	var real []Count
+	for _, c := range counts {
+		if c.Policy.Quota > 0 {
+			real = append(real, c)
+		}
 	}
-	v, where := l.take(ctx, p, subject)
-	v.Policy = p
-	result := "passed"
-	if v.Limited {
-		result = "limited"
+	if len(real) == 0 {
+		return nil
 	}
-	verdicts.WithLabelValues(p.Name, where, result).Inc()
-	return v
+	out, where := l.take(ctx, real)
+	for i := range out {
+		out[i].Policy = real[i].Policy
+		result := "passed"
+		if out[i].Limited {
+			result = "limited"
+		}
+		verdicts.WithLabelValues(real[i].Policy.Name, where, result).Inc()
+	}
+	return out
 }
 
-func (l *Limiter) take(ctx context.Context, p Policy, subject string) (Verdict, string) {
-	key := p.Name + ":" + subject
-	if l.shared != nil && l.now().UnixNano() >= l.resume.Load() {
+// Over is the verdict on a subject that is known to be over its limit; ok is false if nothing is known.
+// It counts nothing and asks nobody.
+func (l *Limiter) Over(c Count) (v Verdict, ok bool) {
+	if c.Policy.Quota <= 0 {
+		return Verdict{}, false
+	}
+	now := l.now()
+	if full, known := l.over.get(c.key()); known && full.After(now) {
+		return Verdict{Policy: c.Policy, Limited: true, Reset: full.Sub(now), RetryAfter: full.Sub(now)}, true
+	}
+	return Verdict{}, false
+}
+
+func (l *Limiter) take(ctx context.Context, counts []Count) ([]Verdict, string) {
+	now := l.now()
+	if l.shared != nil && now.UnixNano() >= l.resume.Load() {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		defer cancel()
-		got, err := l.shared.Allow(ctx, key, redis_rate.Limit{Rate: p.Quota, Burst: p.Quota, Period: p.Window})
+		out, err := takeShared(ctx, l.shared, counts)
 		if err == nil {
-			return Verdict{
-				Limited: got.Allowed == 0, Remaining: got.Remaining, Reset: got.ResetAfter, RetryAfter: max(0, got.RetryAfter),
-			}, "redis"
+			l.remember(now, counts, out)
+			return out, "redis"
 		}
-		l.resume.Store(l.now().Add(restFor).UnixNano())
+		l.resume.Store(now.Add(restFor).UnixNano())
 	}
-	return l.local.take(l.now(), key, p), "local"
+	out := make([]Verdict, len(counts))
+	for i, c := range counts {
+		out[i] = l.local.take(now, c.key(), c.Policy)
+	}
+	l.remember(now, counts, out)
+	return out, "local"
+}
+
+func (l *Limiter) remember(now time.Time, counts []Count, out []Verdict) {
+	for i, v := range out {
+		if v.Limited {
+			l.over.set(counts[i].key(), now.Add(v.RetryAfter))
+		}
+	}
 }
 
 // Headers are the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers).

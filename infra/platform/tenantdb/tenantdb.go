@@ -62,6 +62,9 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Tx runs fn in one transaction under scope. An error or a panic of fn rolls it back.
 func (db *DB) Tx(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
+	if h := held(ctx); h != nil {
+		return h.run(ctx, scope, fn)
+	}
 	return db.begin(ctx, "begin", scope, fn)
 }
 
@@ -123,6 +126,9 @@ func (db *DB) Send(ctx context.Context, scope Scope, batch *pgx.Batch) error {
 	var scoped pgx.Batch
 	scoped.Queue(setContext, org, user, platform)
 	scoped.QueuedQueries = append(scoped.QueuedQueries, batch.QueuedQueries...)
+	if h := held(ctx); h != nil {
+		return reached(ctx, pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &scoped).Close() }))
+	}
 	return reached(ctx, db.pool.SendBatch(ctx, &scoped).Close())
 }
 
