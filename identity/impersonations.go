@@ -25,6 +25,7 @@ func newImpersonations(db *tenantdb.DB, now func() time.Time) *impersonations {
 
 // impersonationInUse is what decides whether an impersonation still works, and for what.
 type impersonationInUse struct {
+	OrgID          uuid.UUID
 	ID             uuid.UUID
 	UserID         uuid.UUID
 	ImpersonatorID uuid.UUID
@@ -39,7 +40,7 @@ type impersonationInUse struct {
 // Both people must still be who they were when it began: the one an administrator of the platform,
 // the other nobody with a part in it.
 const selectImpersonationInUse = `
-select i.id, i.user_id, i.impersonator_id, u.email, u.email_verified, u.username, i.expires_at,
+select i.org_id, i.id, i.user_id, i.impersonator_id, u.email, u.email_verified, u.username, i.expires_at,
        i.write and i.approved_at is not null,
        i.ended_at is not null or u.status <> 'active' or cardinality(u.platform_roles) > 0
          or a.status <> 'active' or not 'platform_admin' = any(a.platform_roles)
@@ -70,7 +71,7 @@ func (i *impersonations) caller(ctx context.Context, org uuid.UUID, hash digest)
 		Username:       found.Username,
 		ImpersonatorID: found.ImpersonatorID.String(),
 		Write:          found.Write,
-		OrgIDClaim:     org.String(),
+		OrgIDClaim:     found.OrgID.String(),
 		Expiry:         found.Until,
 	}, nil
 }

@@ -32,6 +32,7 @@ func newKeys(db *tenantdb.DB, now func() time.Time) *keys {
 
 // keyInUse is what decides whether a key still works.
 type keyInUse struct {
+	OrgID      uuid.UUID
 	ID         uuid.UUID
 	OrgRoles   []string
 	CreatedBy  uuid.UUID
@@ -42,7 +43,7 @@ type keyInUse struct {
 
 // A key dies with the account of whoever made it.
 const selectKeyInUse = `
-select k.id, k.org_roles, k.created_by,
+select k.org_id, k.id, k.org_roles, k.created_by,
        case when k.hash = $2 then k.expires_at else least(k.expires_at, k.previous_until) end,
        k.revoked_at is not null or u.status <> 'active', k.last_used_at
   from identity.api_keys k
@@ -78,7 +79,7 @@ func (k *keys) caller(ctx context.Context, org uuid.UUID, hash digest) (*princip
 		UserID:     found.CreatedBy.String(),
 		APIKeyID:   found.ID.String(),
 		KeyRoles:   found.OrgRoles,
-		OrgIDClaim: org.String(),
+		OrgIDClaim: found.OrgID.String(),
 		Expiry:     found.Until,
 	}, nil
 }

@@ -102,6 +102,7 @@ type logoutPayload struct {
 	Subject   string                     `json:"sub"`
 	SessionID string                     `json:"sid"`
 	TokenID   string                     `json:"jti"`
+	Expiry    *float64                   `json:"exp"`
 	Nonce     json.RawMessage            `json:"nonce"`
 	Events    map[string]json.RawMessage `json:"events"`
 }
@@ -113,8 +114,8 @@ func (p logoutPayload) fault() string {
 		return "nonce"
 	case p.Events[logoutEvent] == nil:
 		return "events"
-	case p.TokenID == "":
-		return "jti"
+	case p.TokenID == "" || p.Expiry == nil:
+		return "no jti or exp"
 	case p.Subject == "" && p.SessionID == "":
 		return "neither sub nor sid"
 	}
