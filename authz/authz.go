@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"encore.app/authz/pdp"
 	"encore.app/authz/principal"
@@ -31,25 +30,6 @@ type Resource struct {
 // Decision is what the policies said.
 type Decision = pdp.Decision
 
-// client is one connection for the process.
-var client = sync.OnceValues(func() (*pdp.Client, error) {
-	if secrets.CERBOS_ADDR == "" {
-		return nil, errors.New("authz: CERBOS_ADDR is not set: name the Cerbos PDP, host:port or unix:path")
-	}
-	return pdp.New(pdp.Config{Addr: secrets.CERBOS_ADDR, PolicyDigest: policies.Digest})
-})
-
-// decider asks the PDP and remembers its answers for seconds. The key of an answer is everything the
-// PDP saw, and the principal is read anew for every request: a role that was taken away is another
-// question, not an old answer.
-var decider = sync.OnceValues(func() (pdp.Decider, error) {
-	c, err := client()
-	if err != nil {
-		return nil, err
-	}
-	return pdp.NewCached(pdp.CacheConfig{Next: c, PolicyDigest: policies.Digest})
-})
-
 // Check asks whether the request's principal may do action on r. A decision against it is an error
 // that the caller can be sent. Every decision is noted for the guard, the log line and the audit.
 func Check(ctx context.Context, action string, r Resource) (Decision, error) {
@@ -57,14 +37,16 @@ func Check(ctx context.Context, action string, r Resource) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	c, err := decider()
+	c, err := asking(r.Kind, action)
 	if err != nil {
-		return Decision{}, fault.Unavailable("cerbos", err)
+		return Decision{}, err
 	}
-	d, err := c.Check(ctx, p, r.form(p), action)
+	form := r.form(p)
+	d, err := c.Check(ctx, p, form, action)
 	if err != nil {
 		return Decision{}, undecided(err)
 	}
+	d.Asked = &pdp.Asked{Principal: p, Resource: form, Action: action}
 	Note(ctx, Made{Decision: d, Action: action, Kind: r.Kind, ResourceID: r.ID})
 	if !d.Allowed {
 		return d, fault.Denied(reason(d), d.ID)
@@ -80,9 +62,9 @@ type Question struct {
 
 // CheckAll asks about many resources in one call to the PDP. Denials are answers here, not errors.
 func CheckAll(ctx context.Context, p *principal.Principal, questions []Question) ([]map[string]Decision, error) {
-	c, err := decider()
+	c, err := process()
 	if err != nil {
-		return nil, fault.Unavailable("cerbos", err)
+		return nil, fault.Unavailable(part, err)
 	}
 	queries := make([]pdp.Query, len(questions))
 	for i, q := range questions {
@@ -104,13 +86,19 @@ func CheckAll(ctx context.Context, p *principal.Principal, questions []Question)
 	return decisions, nil
 }
 
-// Healthy asks the PDP whether it is there and strict.
-func Healthy(ctx context.Context) error {
-	c, err := client()
-	if err != nil {
-		return err
+// part is how the PDP is called towards callers and operators.
+const part = "cerbos"
+
+// asking is what to ask about an action of a kind. One that no policy knows is a bug of the caller.
+func asking(kind, action string) (pdp.Decider, error) {
+	if !policies.Knows(kind, action) {
+		return nil, undecided(pdp.Unknown(kind, action))
 	}
-	return c.Ready(ctx)
+	c, err := process()
+	if err != nil {
+		return nil, fault.Unavailable(part, err)
+	}
+	return c, nil
 }
 
 // Principal is who makes the request that ctx serves.
@@ -161,7 +149,7 @@ func reason(d Decision) fault.Reason {
 // undecided maps a failure to decide. Nothing is ever allowed by it.
 func undecided(err error) *errs.Error {
 	if errors.Is(err, pdp.ErrUnavailable) {
-		return fault.Unavailable("cerbos", err)
+		return fault.Unavailable(part, err)
 	}
 	return fault.Internal(err)
 }

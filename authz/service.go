@@ -4,6 +4,12 @@
 //
 // It knows nothing of users or organisations beyond the principal that it is handed. Whatever cannot
 // be decided is refused: a PDP that is away is 503, a malformed question is 500, never an answer.
+//
+// Decisions are remembered for seconds, in memory and in Redis. A key holds everything the PDP saw,
+// the digest of the policies it serves, and the counters of authz/epoch: those of the organisation
+// and user acting come with the membership that every request reads, so a change there counts for
+// the next request on any replica; every other one is heard of within [epoch.Bound], or nothing is
+// taken from a cache at all.
 package authz
 
 import (
@@ -11,20 +17,26 @@ import (
 	"fmt"
 	"time"
 
-	"encore.app/authz/pdp"
+	"encore.dev/shutdown"
 )
 
 var secrets struct {
 	// CERBOS_ADDR is the PDP: host:port, or unix: and a path.
 	CERBOS_ADDR string
+	// CERBOS_CA is set for a PDP that is reached over TLS: the certificates to trust, as PEM or the
+	// path of a file. CERBOS_CERT and CERBOS_KEY are what the app shows in turn, where it has to.
+	CERBOS_CA   string
+	CERBOS_CERT string
+	CERBOS_KEY  string
+	// CERBOS_METRICS_URL is the PDP's own metrics (http://host:3592/_cerbos/metrics). They alone tell of
+	// policies that were changed without a new release, or that do not load.
+	CERBOS_METRICS_URL string
 }
 
 // Service answers questions about the policies themselves.
 //
 //encore:service
-type Service struct {
-	pdp *pdp.Client
-}
+type Service struct{ with *deciding }
 
 // readyWithin bounds how long the start waits for the PDP.
 const readyWithin = 15 * time.Second
@@ -32,14 +44,17 @@ const readyWithin = 15 * time.Second
 // initService refuses to start against a PDP that is away, or that is not strict: a lenient one skips
 // a guardrail whose condition fails, and so lets through what it should stop.
 func initService() (*Service, error) {
-	c, err := client()
+	d, err := process()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
-	if err := c.Ready(ctx); err != nil {
+	if err := d.client.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_ADDR: %w", err)
 	}
-	return &Service{pdp: c}, nil
+	return &Service{with: d}, nil
 }
+
+// Shutdown ends the watching of policies and epochs.
+func (s *Service) Shutdown(shutdown.Progress) error { return s.with.close() }

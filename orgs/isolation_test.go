@@ -57,6 +57,9 @@ func setup(t *testing.T) bundle {
 	write(`insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash, reason, ticket, write, expires_at)
 		values ($1, $2, $3, $4, $5, '', '', false, now())`, b.org, rowid.New(), b.user, b.staff, b.org[:])
 	auditRows(t, b.org)
+	write(`insert into authz.decisions (org_id, decision_id, resource_kind, resource_id, action, allowed, principal, resource,
+		reasons, policy, rules, derived_roles, digest, cached)
+		values ($1, '', '', '', '', true, '{}', '{}', '{}', '', '{}', '{}', '', '')`, b.org)
 	write("insert into orgs.settings (org_id, key, value) values ($1, 'locale.language', '\"fr\"')", b.org)
 	write(`insert into orgs.invitations (org_id, id, email, org_roles, token_hash, invited_by, expires_at)
 		values ($1, $2, 'a@example.test', '{member}', sha256($3), $4, now() + interval '1 day')`,
@@ -82,7 +85,7 @@ func tenantTables(t *testing.T) map[string]string {
 	type found struct{ Table, Column string }
 	rows, err := tenantdb.Rows(context.Background(), open().db, tenantdb.Scope{}, pgx.RowToStructByPos[found], `
 select table_schema || '.' || table_name, column_name from information_schema.columns
- where table_schema in ('identity', 'orgs', 'licensing', 'audit') and column_name = 'org_id'`)
+ where table_schema in ('identity', 'orgs', 'licensing', 'audit', 'authz') and column_name = 'org_id'`)
 	if err != nil {
 		t.Fatal(err)
 	}

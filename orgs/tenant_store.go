@@ -19,6 +19,9 @@ type membership struct {
 	Flags    map[string]bool
 	OrgRoles []string
 	Teams    []teamMembership
+	// OrgEpoch and UserEpoch are read in the same statement: a decision on this membership is never
+	// found under the counters of another.
+	OrgEpoch, UserEpoch int64
 }
 
 type teamMembership struct {
@@ -30,7 +33,8 @@ const selectMembership = `
 select o.id, o.slug, o.status, o.license_tier, o.feature_flags, m.org_roles,
        coalesce((select jsonb_agg(jsonb_build_object('id', t.team_id, 'roles', t.team_roles) order by t.team_id)
                    from orgs.team_memberships t
-                  where t.org_id = m.org_id and t.user_id = m.user_id), '[]')
+                  where t.org_id = m.org_id and t.user_id = m.user_id), '[]'),
+       authz.epoch_of(o.id), authz.epoch_of(m.user_id)
   from orgs.memberships m
   join orgs.orgs o on o.id = m.org_id`
 
@@ -63,6 +67,7 @@ func (m membership) tenant() *principal.Tenant {
 		Tier:     m.Tier,
 		Flags:    org{Flags: m.Flags}.enabledFlags(),
 		OrgRoles: m.OrgRoles,
+		OrgEpoch: uint64(m.OrgEpoch), UserEpoch: uint64(m.UserEpoch),
 	}
 	for _, team := range m.Teams {
 		t.Teams = append(t.Teams, principal.Team{ID: team.ID.String(), Roles: team.Roles})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"encore.app/policies"
 	"gopkg.in/yaml.v3"
@@ -46,7 +47,11 @@ type rule struct {
 // caller is told: the decision point stops at the first one.
 var reasons = []string{"not_a_member", "wrong_audience", "org_suspended", "impersonation_readonly", "upgrade_required", "mfa_required", "policy_denied"}
 
-const canary = "canary"
+// The two policies that are about no resource.
+const (
+	canary = "canary"
+	stamp  = "bundle"
+)
 
 var constant = regexp.MustCompile(`^"([a-z_]+)"$`)
 
@@ -79,7 +84,7 @@ func TestEveryKindHasItsPolicySchemaAndTests(t *testing.T) {
 			t.Errorf("%s: only resource policies are planned for (the planner ignores denials of others)", name)
 		}
 		r := p.ResourcePolicy
-		if r == nil {
+		if r == nil || name == stamp {
 			continue
 		}
 		if r.Resource != name || r.Version != policies.Version || r.Scope != "" {
@@ -117,7 +122,7 @@ func TestEveryKindHasItsPolicySchemaAndTests(t *testing.T) {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	for name, p := range bundle(t) {
-		if p.ResourcePolicy == nil {
+		if p.ResourcePolicy == nil || name == stamp {
 			continue
 		}
 		var names []string
@@ -180,7 +185,7 @@ func TestNothingCanFailOrOverGrant(t *testing.T) {
 			continue // fails on purpose
 		}
 		extra := resource
-		if p.ResourcePolicy != nil {
+		if p.ResourcePolicy != nil && name != stamp {
 			extra = required(t, strings.TrimSuffix(strings.TrimPrefix(p.ResourcePolicy.Schemas.ResourceSchema.Ref, "cerbos:///"), ".json"))
 		}
 		if name == "care_roles" {
@@ -231,7 +236,47 @@ func TestVocabulary(t *testing.T) {
 	if got, want := policies.Actions("audit_log"), []string{"create", "read", "list", "update", "delete", "audit_log:export"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if d := policies.Digest(); len(d) != 64 || d != policies.Digest() {
-		t.Errorf("digest %q", d)
+	for kind, action := range map[string]string{"org": "org:suspend", "doc": "read"} {
+		if !policies.Knows(kind, action) {
+			t.Errorf("%s of %s is not known", action, kind)
+		}
+	}
+	for kind, action := range map[string]string{"org": "org:erase", "doc": "org:suspend", "invoice": "read", canary: "read"} {
+		if policies.Knows(kind, action) {
+			t.Errorf("%s of %s is known", action, kind)
+		}
+	}
+}
+
+// What the decision point reports as served is this bundle only if the stamp is that of its files.
+func TestTheBundleCarriesItsDigest(t *testing.T) {
+	t.Parallel()
+	digest := policies.Digest()
+	text, err := policies.FS.ReadFile(policies.StampFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(digest) != 64 || !strings.Contains(string(text), digest) {
+		t.Errorf("%s does not carry %s: run go generate ./policies", policies.StampFile, digest)
+	}
+	edited := fstest.MapFS{"doc.yaml": {Data: []byte("a")}, "_schemas/x.json": {Data: []byte("b")}, policies.StampFile: {Data: text}}
+	before, err := policies.DigestOf(edited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := policies.Stamped(text, before)
+	if err != nil || !strings.Contains(string(again), before) {
+		t.Fatalf("not stamped: %v", err)
+	}
+	edited[policies.StampFile].Data = again
+	if after, _ := policies.DigestOf(edited); after != before {
+		t.Error("the stamp is part of what it stamps")
+	}
+	edited["_schemas/x.json"].Data = []byte("c")
+	if after, _ := policies.DigestOf(edited); after == before {
+		t.Error("a schema was edited, and the digest is the same")
+	}
+	if _, err := policies.Stamped([]byte("no place"), before); err == nil {
+		t.Error("stamped a file without a place for it")
 	}
 }

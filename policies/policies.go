@@ -13,13 +13,8 @@
 package policies
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"io/fs"
 	"slices"
-	"strconv"
-	"sync"
 )
 
 // Version is the version that every resource policy carries.
@@ -29,26 +24,6 @@ const Version = "default"
 //
 //go:embed *.yaml _schemas/*.json
 var FS embed.FS
-
-// Digest is the SHA-256 of the bundle in hex. It names the policies in decisions
-// and in cache keys.
-var Digest = sync.OnceValue(func() string {
-	h := sha256.New()
-	err := fs.WalkDir(FS, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := FS.ReadFile(name)
-		// Lengths first, so that no two bundles read the same.
-		h.Write([]byte(strconv.Itoa(len(name)) + " " + strconv.Itoa(len(content)) + " " + name))
-		h.Write(content)
-		return err
-	})
-	if err != nil {
-		panic(err) // embedded files are read without error or the build is broken
-	}
-	return hex.EncodeToString(h.Sum(nil))
-})
 
 // crud are the actions that any kind of resource can be asked about.
 var crud = []string{"create", "read", "list", "update", "delete"}
@@ -92,4 +67,10 @@ func Actions(kind string) []string {
 		return nil
 	}
 	return slices.Concat(crud, own)
+}
+
+// Knows reports whether a kind can be asked about an action.
+func Knows(kind, action string) bool {
+	own, ok := special[kind]
+	return ok && (slices.Contains(crud, action) || slices.Contains(own, action))
 }

@@ -124,7 +124,10 @@ func (e Event) With(changes map[string]any) (Event, error) {
 	return e, nil
 }
 
-// Record puts e into the log when tx commits.
+// Record puts e into the log when tx commits, and keeps what its decision can be explained by.
 func (e Event) Record(ctx context.Context, tx pgx.Tx) error {
+	if err := authz.Keep(ctx, tx, e.OrgID, e.DecisionID); err != nil {
+		return err
+	}
 	return outbox.Add(ctx, tx, Topic, e.ID, e)
 }

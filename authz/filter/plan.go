@@ -24,6 +24,8 @@ type Plan struct {
 	// DecisionID and PolicyVersion are what the plan is recorded under.
 	DecisionID    string
 	PolicyVersion string
+	// Cached is the layer that remembered the plan, "" when it was just made.
+	Cached string
 
 	kind      kind
 	condition *enginev1.PlanResourcesFilter_Expression_Operand

@@ -3,8 +3,6 @@ package pdp
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -24,14 +22,16 @@ const (
 // CacheConfig is what NewCached needs.
 type CacheConfig struct {
 	Next Decider
+	// Shared is a second level behind the memory of this process; nil for none.
+	Shared Shared
 	// PolicyDigest names the policies decided by. A new one makes every entry
 	// unreachable.
 	PolicyDigest func() string
-	// Epochs are the counters that whatever changes roles, teams, status, tier or
-	// flags bumps for an organisation and for a user. An error skips the cache.
-	// Either id may be empty. Nil where nothing counts, and the TTLs alone bound
-	// how old an answer may be.
-	Epochs func(ctx context.Context, orgID, userID string) (org, user uint64, err error)
+	// Epochs is the counter of an organisation or a user, which whatever changes
+	// roles, teams, status, tier or flags bumps; the subject "" stands for
+	// everything. An error skips the cache. Nil where nothing counts, and the TTLs
+	// alone bound how old an answer may be.
+	Epochs func(ctx context.Context, subject string) (uint64, error)
 	// Entries, AllowTTL and DenyTTL have defaults.
 	Entries  int
 	AllowTTL time.Duration
@@ -40,18 +40,16 @@ type CacheConfig struct {
 	Now func() time.Time
 }
 
-// Cached remembers decisions and plans in this process. It may be lost at any
-// moment without harm, and it never remembers an error.
+// Cached remembers decisions and plans: in this process, then in a store that
+// all replicas share. Both may be lost at any moment without harm, and neither
+// ever remembers an error. Equal questions asked at once are asked once.
 type Cached struct {
 	cfg    CacheConfig
-	recent *lru.Cache[key, entry]
+	recent *lru.Cache[Key, entry]
 	flight flight
 }
 
 var _ Decider = (*Cached)(nil)
-
-// key is a hash of everything the decision point would see.
-type key [sha256.Size]byte
 
 type entry struct {
 	decision Decision
@@ -76,111 +74,70 @@ func NewCached(cfg CacheConfig) (*Cached, error) {
 	if cfg.PolicyDigest == nil {
 		cfg.PolicyDigest = func() string { return "" }
 	}
-	recent, err := lru.New[key, entry](cfg.Entries)
+	recent, err := lru.New[Key, entry](cfg.Entries)
 	if err != nil {
 		return nil, fmt.Errorf("pdp: cache: %w", err)
 	}
 	return &Cached{cfg: cfg, recent: recent}, nil
 }
 
-// Forget drops everything.
+// Forget drops everything that this process remembers.
 func (c *Cached) Forget() { c.recent.Purge() }
 
 // Check decides one action on one resource.
 func (c *Cached) Check(ctx context.Context, p *principal.Principal, r Resource, action string) (Decision, error) {
 	base, err := c.base(ctx, p, r.Attr)
 	if err != nil {
+		bypassed.Inc()
 		return c.cfg.Next.Check(ctx, p, r, action)
 	}
-	k, err := base.key("check", r, action)
+	k, err := base.key(questionCheck, r, action)
 	if err != nil {
 		return Decision{}, err
 	}
-	if e, ok := c.get(k); ok {
-		return e.decision, nil
-	}
-	e, err := c.flight.do(ctx, k, func(ctx context.Context) (entry, error) {
+	e, err := c.one(ctx, k, func(ctx context.Context) (entry, error) {
 		d, err := c.cfg.Next.Check(ctx, p, r, action)
-		if err != nil {
-			return entry{}, err
-		}
-		return c.put(k, entry{decision: d}), nil
+		return entry{decision: d}, err
 	})
 	return e.decision, err
-}
-
-// CheckAll answers what it remembers and asks for the rest in one call.
-func (c *Cached) CheckAll(ctx context.Context, p *principal.Principal, queries []Query) ([]map[string]Decision, error) {
-	out := make([]map[string]Decision, len(queries))
-	var (
-		missing []Query
-		at      []int // where in out each missing query belongs
-		keys    []map[string]key
-	)
-	for i, q := range queries {
-		base, err := c.base(ctx, p, q.Resource.Attr)
-		if err != nil {
-			return c.cfg.Next.CheckAll(ctx, p, queries)
-		}
-		out[i] = make(map[string]Decision, len(q.Actions))
-		wanted := make(map[string]key)
-		rest := Query{Resource: q.Resource}
-		for _, action := range q.Actions {
-			k, err := base.key("check", q.Resource, action)
-			if err != nil {
-				return nil, err
-			}
-			if e, ok := c.get(k); ok {
-				out[i][action] = e.decision
-				continue
-			}
-			wanted[action] = k
-			rest.Actions = append(rest.Actions, action)
-		}
-		if len(rest.Actions) > 0 || len(q.Actions) == 0 { // an empty question is for the next to refuse
-			missing, at, keys = append(missing, rest), append(at, i), append(keys, wanted)
-		}
-	}
-	if len(missing) == 0 {
-		return out, nil
-	}
-	answers, err := c.cfg.Next.CheckAll(ctx, p, missing)
-	if err != nil {
-		return nil, err
-	}
-	for i, decisions := range answers {
-		for action, d := range decisions {
-			c.put(keys[i][action], entry{decision: d})
-			out[at[i]][action] = d
-		}
-	}
-	return out, nil
 }
 
 // Plan remembers plans like allowed decisions: they cost six times as much.
 func (c *Cached) Plan(ctx context.Context, p *principal.Principal, action, kind string, known map[string]any) (*filter.Plan, error) {
 	base, err := c.base(ctx, p, known)
 	if err != nil {
+		bypassed.Inc()
 		return c.cfg.Next.Plan(ctx, p, action, kind, known)
 	}
-	k, err := base.key("plan", Resource{Kind: kind, Attr: known}, action)
+	k, err := base.key(questionPlan, Resource{Kind: kind, Attr: known}, action)
 	if err != nil {
 		return nil, err
 	}
-	if e, ok := c.get(k); ok {
-		return e.plan, nil
-	}
-	e, err := c.flight.do(ctx, k, func(ctx context.Context) (entry, error) {
+	e, err := c.one(ctx, k, func(ctx context.Context) (entry, error) {
 		plan, err := c.cfg.Next.Plan(ctx, p, action, kind, known)
-		if err != nil {
-			return entry{}, err
-		}
-		return c.put(k, entry{plan: plan}), nil
+		return entry{plan: plan}, err
 	})
 	return e.plan, err
 }
 
-func (c *Cached) get(k key) (entry, bool) {
+// one answers from memory, from the shared store, or by asking once for all that wait.
+func (c *Cached) one(ctx context.Context, k Key, ask func(context.Context) (entry, error)) (entry, error) {
+	if e, ok := c.get(k); ok {
+		return e, nil
+	}
+	return fly(ctx, &c.flight, k, func(ctx context.Context) (entry, error) {
+		if e, ok := c.shared(ctx, k)[k]; ok {
+			return e, nil
+		}
+		e, err := ask(ctx)
+		if err != nil {
+			return entry{}, err
+		}
+		return c.put(k, e), nil
+	})
+}
+
+func (c *Cached) get(k Key) (entry, bool) {
 	e, ok := c.recent.Get(k)
 	if !ok {
 		return entry{}, false
@@ -189,59 +146,95 @@ func (c *Cached) get(k key) (entry, bool) {
 		c.recent.Remove(k)
 		return entry{}, false
 	}
-	e.decision.Cached = true
-	return e, true
+	return e.from(LayerMemory), true
 }
 
-func (c *Cached) put(k key, e entry) entry {
-	ttl := c.cfg.AllowTTL
-	if (e.plan == nil && !e.decision.Allowed) || (e.plan != nil && e.plan.AlwaysDenied()) {
-		ttl = c.cfg.DenyTTL
+// from is e as a layer remembered it.
+func (e entry) from(layer string) entry {
+	e.decision.Cached = layer
+	if e.plan != nil {
+		e.plan = e.plan.From(layer)
 	}
-	e.until = c.cfg.Now().Add(ttl)
-	c.recent.Add(k, e)
 	return e
 }
 
-// context of a key: who asks, under which policies, and as of when.
-type keyBase struct {
-	digest      string
-	fingerprint [sha256.Size]byte
-	epochs      [24]byte
+func (c *Cached) put(k Key, e entry) entry {
+	ttl := c.ttl(e)
+	e.until = c.cfg.Now().Add(ttl)
+	c.recent.Add(k, e)
+	if c.cfg.Shared != nil {
+		if text, ok := e.encode(); ok {
+			c.cfg.Shared.Save(k, text, ttl)
+		}
+	}
+	return e
+}
+
+func (c *Cached) ttl(e entry) time.Duration {
+	if (e.plan == nil && !e.decision.Allowed) || (e.plan != nil && e.plan.AlwaysDenied()) {
+		return c.cfg.DenyTTL
+	}
+	return c.cfg.AllowTTL
+}
+
+// shared is what the other replicas remember of these keys, kept here for no longer than there.
+func (c *Cached) shared(ctx context.Context, keys ...Key) map[Key]entry {
+	if c.cfg.Shared == nil || len(keys) == 0 {
+		return nil
+	}
+	now := c.cfg.Now()
+	found := map[Key]entry{}
+	for i, text := range c.cfg.Shared.Load(ctx, keys) {
+		e, ok := decode(text)
+		if !ok || !now.Before(e.until) {
+			continue
+		}
+		if latest := now.Add(c.ttl(e)); e.until.After(latest) { // another clock is ahead
+			e.until = latest
+		}
+		c.recent.Add(keys[i], e)
+		found[keys[i]] = e.from(LayerRedis)
+	}
+	return found
 }
 
 // base reads the epochs before the question is asked, so that an answer from
-// before a change is never found under the epoch after it. The organisation of
-// the resource counts as well as the caller's own: they differ for staff.
-func (c *Cached) base(ctx context.Context, p *principal.Principal, attr map[string]any) (keyBase, error) {
-	fingerprint, err := p.Fingerprint()
-	if err != nil {
-		return keyBase{}, err
+// before a change is never found under the epoch after it. Those that the
+// principal was read with are as new as the request. The organisation of the
+// resource counts as well as the caller's own: they differ for staff.
+func (c *Cached) base(ctx context.Context, p *principal.Principal, attr map[string]any) (b keyBase, err error) {
+	b.digest = c.cfg.PolicyDigest()
+	if b.fingerprint, err = p.Fingerprint(); err != nil || c.cfg.Epochs == nil {
+		return b, err
 	}
-	b := keyBase{digest: c.cfg.PolicyDigest(), fingerprint: fingerprint}
-	if c.cfg.Epochs == nil {
-		return b, nil
+	if b.epochs[0], err = c.cfg.Epochs(ctx, ""); err != nil {
+		return b, err
 	}
-	org, user, err := c.cfg.Epochs(ctx, p.OrgID(), p.Caller.UserID)
-	if err != nil {
-		return keyBase{}, err
-	}
-	binary.BigEndian.PutUint64(b.epochs[0:], org)
-	binary.BigEndian.PutUint64(b.epochs[8:], user)
-	if other, _ := attr["org_id"].(string); other != "" && other != p.OrgID() {
-		org, _, err := c.cfg.Epochs(ctx, other, "")
-		if err != nil {
-			return keyBase{}, err
+	b.epochs[1], b.epochs[2] = p.Epochs()
+	for i, subject := range [...]string{1: p.OrgID(), 2: p.Caller.UserID, 3: foreign(p, attr)} {
+		if subject == "" || b.epochs[i] != 0 {
+			continue
 		}
-		binary.BigEndian.PutUint64(b.epochs[16:], org)
+		if b.epochs[i], err = c.cfg.Epochs(ctx, subject); err != nil {
+			return b, err
+		}
 	}
 	return b, nil
 }
 
-func (b keyBase) key(question string, r Resource, action string) (key, error) {
-	content, err := json.Marshal([]any{b.digest, b.fingerprint, b.epochs, question, r.Kind, r.ID, r.Attr, action})
-	if err != nil {
-		return key{}, fmt.Errorf("%w: %s: %w", ErrInvalid, r.Kind, err)
+// foreign is the resource's organisation, where it is not the caller's.
+func foreign(p *principal.Principal, attr map[string]any) string {
+	if org, _ := attr["org_id"].(string); org != p.OrgID() {
+		return org
 	}
-	return sha256.Sum256(content), nil
+	return ""
+}
+
+// joined is one key for a set of questions.
+func joined(keys []Key) Key {
+	h := sha256.New()
+	for i := range keys {
+		h.Write(keys[i][:])
+	}
+	return Key(h.Sum(nil))
 }

@@ -3,6 +3,7 @@ package pdp
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"encore.app/authz/principal"
 	"github.com/cerbos/cerbos-sdk-go/cerbos"
@@ -111,29 +112,39 @@ func decide(result *responsev1.CheckResourcesResponse_ResultEntry, actions []str
 	}
 	out := make(map[string]Decision, len(actions))
 	for _, action := range actions {
-		if result.GetMeta().GetActions()[action].GetMatchedPolicy() == noMatch {
+		policy := result.GetMeta().GetActions()[action].GetMatchedPolicy()
+		if policy == noMatch {
 			return nil, fmt.Errorf("%w: %s", ErrUnmatched, kind)
 		}
-		d := Decision{Allowed: result.GetActions()[action] == effectv1.Effect_EFFECT_ALLOW, Reasons: []string{}}
+		d := Decision{
+			Allowed:      result.GetActions()[action] == effectv1.Effect_EFFECT_ALLOW,
+			Reasons:      []string{},
+			Policy:       policy,
+			DerivedRoles: result.GetMeta().GetEffectiveDerivedRoles(),
+		}
 		if !d.Allowed {
-			d.Reasons = ordered(reasons(result, action))
+			d.Reasons, d.Rules = explain(result, action)
 		}
 		out[action] = d
 	}
 	return out, nil
 }
 
-func reasons(result *responsev1.CheckResourcesResponse_ResultEntry, action string) []string {
-	var out []string
+// explain reads the outputs of the guardrails that spoke: what each says, and its name. A guardrail
+// for all roles speaks once for each role of the caller.
+func explain(result *responsev1.CheckResourcesResponse_ResultEntry, action string) (reasons, rules []string) {
 	for _, o := range result.GetOutputs() {
 		if actionOf(o) != action {
 			continue
 		}
+		if !slices.Contains(rules, o.GetSrc()) {
+			rules = append(rules, o.GetSrc())
+		}
 		if s := o.GetVal().GetStringValue(); s != "" {
-			out = append(out, s)
+			reasons = append(reasons, s)
 		}
 	}
-	return out
+	return ordered(reasons), rules
 }
 
 func invalid(kind string, errs []*schemav1.ValidationError) error {

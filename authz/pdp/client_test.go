@@ -110,7 +110,7 @@ func TestReasons(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.ID == "" || d.PolicyVersion != policies.Digest() || d.Cached {
+			if d.ID == "" || d.PolicyVersion != policies.Digest() || d.Cached != "" {
 				t.Errorf("decision is not traceable: %+v", d)
 			}
 			if tc.want == "" {

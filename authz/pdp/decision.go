@@ -47,10 +47,28 @@ type Query struct {
 type Decision struct {
 	ID            string // the decision point's own id of the call, as its log has it
 	Allowed       bool
-	PolicyVersion string
+	PolicyVersion string   // the digest of the policies that decided
 	Reasons       []string // why not, most telling first; empty when allowed
-	Cached        bool
+	Policy        string   // the policy that decided
+	Rules         []string // the guardrails that spoke, as the decision point names them
+	DerivedRoles  []string // what the caller's roles came to for this resource
+	Cached        string   // the layer that remembered it; "" when the decision point was asked
+	// Asked is the question, for whoever records the decision.
+	Asked *Asked
 }
+
+// Asked is a question that was decided.
+type Asked struct {
+	Principal *principal.Principal
+	Resource  Resource
+	Action    string
+}
+
+// The layers that remember.
+const (
+	LayerMemory = "memory"
+	LayerRedis  = "redis"
+)
 
 // ReasonDenied is the reason of a denial for which no guardrail gave a better one.
 const ReasonDenied = "policy_denied"
@@ -86,3 +104,9 @@ func ordered(reasons []string) []string {
 	slices.SortStableFunc(out, func(a, b string) int { return rank(a) - rank(b) })
 	return out
 }
+
+// What a decision comes to.
+const (
+	Allow = "allow"
+	Deny  = "deny"
+)

@@ -64,6 +64,9 @@ type Tenant struct {
 	Flags    []string
 	OrgRoles []string
 	Teams    []Team
+	// OrgEpoch and UserEpoch are the counters of authz/epoch as of the moment this was read; 0 where
+	// they were not read with it.
+	OrgEpoch, UserEpoch uint64
 }
 
 // Team is one team of the tenant that the caller belongs to.
@@ -128,6 +131,14 @@ func (p *Principal) OrgID() string {
 		return ""
 	}
 	return p.Tenant.OrgID
+}
+
+// Epochs are the counters that the tenant was read with; 0 is unknown.
+func (p *Principal) Epochs() (org, user uint64) {
+	if p.Tenant == nil {
+		return 0, 0
+	}
+	return p.Tenant.OrgEpoch, p.Tenant.UserEpoch
 }
 
 // Impersonated reports whether someone else acts as this caller.

@@ -114,6 +114,7 @@ func (s *stack) planCerbos() plan {
 			return started{}, err
 		}
 		s.mu.Lock()
+		s.values["CERBOS_METRICS_URL"] = server.MetricsURL()
 		s.values["CERBOS_BIN"] = program // make policies and the PDP's own tests run the same program
 		s.mu.Unlock()
 		return started{value: server.Addr(), version: version, how: "child process", stop: server.Stop}, nil

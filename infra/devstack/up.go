@@ -16,7 +16,7 @@ const secretsName = ".secrets.local.cue"
 
 // appSecrets are the app's secrets that local development gives a value; "" is off.
 var appSecrets = []string{
-	"CERBOS_ADDR", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
+	"CERBOS_ADDR", "CERBOS_METRICS_URL", "CERBOS_CA", "CERBOS_CERT", "CERBOS_KEY", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
 	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN", "SETTINGS",
 	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "BILLING_RETURN_URL", "ENTITLEMENTS",
 }

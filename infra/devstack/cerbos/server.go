@@ -34,6 +34,7 @@ type Config struct {
 type Server struct {
 	*proc.Service
 	addr string
+	http string
 }
 
 // Start runs the server and returns once it answers. Policies that do not compile are an error
@@ -43,7 +44,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	addr := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-	s := &Server{addr: addr(config.GRPCPort)}
+	s := &Server{addr: addr(config.GRPCPort), http: addr(config.HTTPPort)}
 	var err error
 	s.Service, err = proc.Start(ctx, proc.Spec{
 		Command: proc.Command{
@@ -51,7 +52,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 			Args: []string{
 				config.Program, "server", "--config=" + config.ConfigFile, "--log-level=warn", "--debug-listen-addr=",
 				"--set=server.grpcListenAddr=" + s.addr,
-				"--set=server.httpListenAddr=" + addr(config.HTTPPort),
+				"--set=server.httpListenAddr=" + s.http,
 				"--set=storage.disk.directory=" + config.Policies,
 			},
 			Env:     []string{"PATH=/usr/bin:/bin", "CERBOS_NO_TELEMETRY=1"},
@@ -72,6 +73,9 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 
 // Addr is the gRPC address, as host:port.
 func (s *Server) Addr() string { return s.addr }
+
+// MetricsURL is where the server tells how it is, for Prometheus.
+func (s *Server) MetricsURL() string { return "http://" + s.http + "/_cerbos/metrics" }
 
 // Version asks the decision point at a gRPC address (host:port or unix:path) for its version.
 func Version(ctx context.Context, addr string) (string, error) {

@@ -71,7 +71,7 @@ func (x *exchange) finish(resp middleware.Response, took time.Duration) {
 		fields = append(fields, "actor", p.ID(), "org_id", p.OrgID(), "audience", p.Caller.Audience)
 	}
 	if made, ok := x.trail.Last(); ok {
-		fields = append(fields, "decision_id", made.Decision.ID, "policy_version", made.PolicyVersion)
+		fields = append(fields, "decision_id", made.Decision.ID, "policy_version", made.PolicyVersion, "cached", made.Cached)
 	}
 	if x.cause != nil {
 		rlog.Error("request", append(fields, "err", x.cause.Error())...)

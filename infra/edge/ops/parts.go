@@ -14,6 +14,7 @@ import (
 
 const (
 	partReady       = "ready"
+	partDegraded    = "degraded"
 	partUnavailable = "unavailable"
 )
 
@@ -23,6 +24,7 @@ type part struct {
 	required bool
 	ping     func(context.Context) error
 	detail   string
+	degraded func() string // what is wrong with one that answers; nil for a part that either does or does not
 }
 
 func checkAll(ctx context.Context, parts []part) map[string]Part {
@@ -52,6 +54,10 @@ func (p part) check(ctx context.Context) Part {
 	if err != nil {
 		rlog.Warn("part is away", "part", p.name, "err", err)
 		state.Status, state.Detail = partUnavailable, "does not answer"
+	} else if p.degraded != nil {
+		if detail := p.degraded(); detail != "" {
+			state.Status, state.Detail = partDegraded, detail
+		}
 	}
 	return state
 }

@@ -74,7 +74,7 @@ func initService() (*Service, error) {
 		{name: "postgres", required: true, ping: pool.Ping},
 		redisPart(redis),
 		rabbitPart(broker),
-		{name: "cerbos", required: true, ping: authz.Healthy},
+		{name: "cerbos", required: true, ping: authz.Healthy, degraded: authz.Degraded},
 		{name: "oidc", ping: identity.Healthy},
 	}}, nil
 }
@@ -100,7 +100,7 @@ type ReadyResponse struct {
 
 // Part is the state of one part.
 type Part struct {
-	Status    string  `json:"status"` // ready, unavailable
+	Status    string  `json:"status"` // ready, degraded, unavailable
 	Required  bool    `json:"required"`
 	LatencyMS float64 `json:"latency_ms"`
 	Detail    string  `json:"detail,omitempty"`
@@ -119,7 +119,7 @@ func (s *Service) Readyz(ctx context.Context) (*ReadyResponse, error) {
 	for _, p := range parts {
 		switch {
 		case p.Status == partReady:
-		case p.Required:
+		case p.Required && p.Status == partUnavailable:
 			out.Status, out.HTTPStatus = "unavailable", http.StatusServiceUnavailable
 			return out, nil
 		default:

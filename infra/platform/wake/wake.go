@@ -29,20 +29,11 @@ func Listen(ctx context.Context, db *tenantdb.DB, channel string, on func(payloa
 }
 
 func listen(ctx context.Context, db *tenantdb.DB, channel string, on func(payload string)) error {
-	pooled, err := db.Pool().Acquire(ctx)
+	conn, goodbye, err := subscribe(ctx, db, channel)
 	if err != nil {
 		return err
 	}
-	// The connection leaves the pool: a session that listens must not be handed to anyone else.
-	conn := pooled.Hijack()
-	defer func() { // the goodbye of a server that hangs must not hold up the shutdown
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		conn.Close(ctx)
-	}()
-	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
-	}
+	defer goodbye()
 	on("")
 	for {
 		n, err := conn.WaitForNotification(ctx)
@@ -51,6 +42,26 @@ func listen(ctx context.Context, db *tenantdb.DB, channel string, on func(payloa
 		}
 		on(n.Payload)
 	}
+}
+
+// subscribe is a connection of the caller's own that listens, until goodbye.
+func subscribe(ctx context.Context, db *tenantdb.DB, channel string) (conn *pgx.Conn, goodbye func(), err error) {
+	pooled, err := db.Pool().Acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The connection leaves the pool: a session that listens must not be handed to anyone else.
+	conn = pooled.Hijack()
+	goodbye = func() { // that of a server that hangs must not hold up the shutdown
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		conn.Close(ctx)
+	}
+	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		goodbye()
+		return nil, nil, err
+	}
+	return conn, goodbye, nil
 }
 
 // Signal is an on that keeps at most one wake-up waiting.

@@ -1,0 +1,140 @@
+package pdp
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// redisWithin bounds a look into Redis: the decision point answers in a millisecond.
+	redisWithin = 20 * time.Millisecond
+	// redisPause is how long a Redis that failed is left alone.
+	redisPause = time.Second
+	// redisQueue is how many answers wait to be kept; further ones are dropped.
+	redisQueue = 1024
+	// redisBatch is how many of them go in one round trip.
+	redisBatch = 64
+	// redisSaveWithin bounds a save, for which nobody waits.
+	redisSaveWithin = time.Second
+)
+
+// Redis is a Shared in Redis.
+type Redis struct {
+	client redis.UniversalClient
+	queue  chan saving
+	paused atomic.Int64 // until then, Unix nanoseconds
+	stop   chan struct{}
+	writer sync.WaitGroup
+}
+
+var _ Shared = (*Redis)(nil)
+
+type saving struct {
+	name  string
+	value []byte
+	ttl   time.Duration
+}
+
+// NewRedis starts a writer, which Close stops. The client stays its owner's.
+func NewRedis(client redis.UniversalClient) *Redis {
+	r := &Redis{client: client, queue: make(chan saving, redisQueue), stop: make(chan struct{})}
+	r.writer.Go(r.write)
+	return r
+}
+
+// Close stops the writer; what waits is lost.
+func (r *Redis) Close() {
+	close(r.stop)
+	r.writer.Wait()
+}
+
+// name is where a key is kept: a hash, so that Redis knows nobody's attributes.
+func (k Key) name() string { return "authz:" + hex.EncodeToString(k[:]) }
+
+// Load looks the keys up in one round trip.
+func (r *Redis) Load(ctx context.Context, keys []Key) [][]byte {
+	if time.Now().UnixNano() < r.paused.Load() {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, redisWithin)
+	defer cancel()
+	if len(keys) == 1 {
+		text, err := r.client.Get(bounded, keys[0].name()).Bytes()
+		if err != nil {
+			r.failed(ctx, err)
+			return nil
+		}
+		return [][]byte{text}
+	}
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name()
+	}
+	found, err := r.client.MGet(bounded, names...).Result()
+	if err != nil {
+		r.failed(ctx, err)
+		return nil
+	}
+	out := make([][]byte, len(found))
+	for i, v := range found {
+		if text, ok := v.(string); ok {
+			out[i] = []byte(text)
+		}
+	}
+	return out
+}
+
+// Save hands the value to the writer, or drops it.
+func (r *Redis) Save(k Key, value []byte, ttl time.Duration) {
+	if time.Now().UnixNano() < r.paused.Load() {
+		return
+	}
+	select {
+	case r.queue <- saving{k.name(), value, ttl}:
+	default:
+		sharedDropped.Inc()
+	}
+}
+
+func (r *Redis) write() {
+	for {
+		select {
+		case first := <-r.queue:
+			r.keep(first)
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+// keep writes what waits, the first included, in one round trip.
+func (r *Redis) keep(s saving) {
+	ctx, cancel := context.WithTimeout(context.Background(), redisSaveWithin)
+	defer cancel()
+	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.Set(ctx, s.name, s.value, s.ttl)
+		for range min(len(r.queue), redisBatch-1) {
+			s := <-r.queue
+			pipe.Set(ctx, s.name, s.value, s.ttl)
+		}
+		return nil
+	})
+	if err != nil {
+		r.failed(ctx, err)
+	}
+}
+
+// failed leaves Redis alone for a while, unless the caller gave up or there was no such key.
+func (r *Redis) failed(ctx context.Context, err error) {
+	if errors.Is(err, redis.Nil) || errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	sharedFailed.Inc()
+	r.paused.Store(time.Now().Add(redisPause).UnixNano())
+}
