@@ -100,8 +100,8 @@ on conflict do nothing`,
 			[]any{acme, cardiology, issuer, people[who], []string{role}}}
 	}
 	return append(out,
-		org(acme, "acme", "Acme", "enterprise"),
-		org(globex, "globex", "Globex", "free"),
+		org(acme, "acme", "Acme", "enterprise", 100),
+		org(globex, "globex", "Globex", "free", 5),
 		in(acme),
 		license(acme, "enterprise", 100),
 		member(acme, "ada@acme.test", "owner"),
@@ -123,9 +123,10 @@ func in(org string) statement {
 	return statement{"select set_config('app.org_id', $1, true)", []any{org}}
 }
 
-func org(id, slug, name, tier string) statement {
-	return statement{`insert into orgs.orgs (id, slug, name, license_tier) values ($1, $2, $3, $4) on conflict do nothing`,
-		[]any{id, slug, name, tier}}
+// org says of the licence what the licence itself says below.
+func org(id, slug, name, tier string, seats int) statement {
+	return statement{`insert into orgs.orgs (id, slug, name, license_tier, seats) values ($1, $2, $3, $4, $5) on conflict do nothing`,
+		[]any{id, slug, name, tier, seats}}
 }
 
 func license(org, tier string, seats int) statement {
