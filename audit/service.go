@@ -20,6 +20,7 @@ import (
 
 	"encore.app/audit/event"
 	"encore.app/audit/ledger"
+	"encore.app/audit/sink"
 	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
@@ -39,6 +40,7 @@ type Service struct {
 
 	keys      *ledger.Keys
 	sequencer *sequencer
+	sinks     *sinks
 }
 
 // startWithin bounds how long the start waits for the object store.
@@ -58,10 +60,18 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	sinks, err := startSinks(db, store, sinkConfig{
+		rabbitURL: secrets.RABBITMQ_URL, secretsKey: secrets.SINK_SECRETS_KEY, allowPrivate: secrets.SINKS_ALLOW_PRIVATE,
+		prefix: "tenantry", ladder: sink.Ladder,
+	})
+	if err != nil {
+		return nil, err
+	}
 	events := pubsub.TopicRef[pubsub.Publisher[*event.Event]](Events)
 	return &Service{
 		store:     store,
 		keys:      keys,
+		sinks:     sinks,
 		sequencer: startSequencer(store, keys, archive),
 		relay: outbox.StartRelay(outbox.Config{
 			DB: db,
@@ -79,9 +89,10 @@ func initService() (*Service, error) {
 	}, nil
 }
 
-// Shutdown stops the relay and the sequencer; what they had claimed is done by another.
-func (s *Service) Shutdown(shutdown.Progress) error {
+// Shutdown stops the relay, the sequencer and the sinks; what they had claimed is done by another.
+// Deliveries that run may end by themselves until tasks are cut off.
+func (s *Service) Shutdown(p shutdown.Progress) error {
 	s.relay.Close()
 	s.sequencer.Close()
-	return nil
+	return s.sinks.stop(p.ForceCloseTasks)
 }

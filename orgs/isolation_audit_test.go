@@ -22,6 +22,8 @@ func auditRows(t *testing.T, org uuid.UUID) {
 			"insert into audit.nodes (org_id, level, n, hash) values ($1, 1, 0, sha256(uuid_send($2::uuid)))",
 			"insert into audit.logs (org_id, size, root, frontier, checkpoint, signed_at) values ($1, 0, sha256(uuid_send($2::uuid)), '', '', now())",
 			"insert into audit.retention (org_id, days) values ($1, length($2::text))",
+			"insert into audit.sinks (org_id, id, url, secret, next_seq) values ($1, $2::uuid, '', '', 1)",
+			"insert into audit.deliveries (org_id, id, sink_id, event_id, seq) select $1, $2::uuid, id, $2::uuid, 1 from audit.sinks where org_id = $1",
 		} {
 			if _, err := tx.Exec(ctx, sql, org, rowid.New().String()); err != nil {
 				return err

@@ -17,7 +17,7 @@ const secretsName = ".secrets.local.cue"
 // appSecrets are the app's secrets that local development gives a value; "" is off.
 var appSecrets = []string{
 	"CERBOS_ADDR", "CERBOS_METRICS_URL", "CERBOS_CA", "CERBOS_CERT", "CERBOS_KEY", "OIDC_ISSUER_URL", "OIDC_INTERNAL_URL", "REDIS_URL", "RABBITMQ_URL",
-	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN", "SETTINGS",
+	"OPS_TOKEN", "AUDIT_SIGNING_KEY", "SENTRY_DSN", "SETTINGS", "SINK_SECRETS_KEY", "SINKS_ALLOW_PRIVATE",
 	"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "BILLING_RETURN_URL", "ENTITLEMENTS",
 }
 

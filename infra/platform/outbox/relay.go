@@ -83,6 +83,9 @@ func StartRelay(cfg Config) *Relay {
 	return r
 }
 
+// Topics are the ones that it publishes.
+func (r *Relay) Topics() []string { return slices.Clone(r.topics) }
+
 // Close stops the relay and waits for it. What it had claimed is published again by another.
 func (r *Relay) Close() {
 	r.cancel()

@@ -1,0 +1,97 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"encore.app/infra/platform/broker"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/rlog"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+const (
+	measureEvery = 10 * time.Second
+	pruneEvery   = time.Hour
+	// keepDeliveries is how long the log of what was delivered goes back.
+	keepDeliveries = 30 * 24 * time.Hour
+	pruneBatch     = 10_000
+)
+
+var (
+	deliveries = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "tenantry_sink_deliveries_total",
+		Help: "Attempts to deliver an audit event to a sink, by what became of it.",
+	}, []string{"result"})
+	queueDepth = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tenantry_queue_depth",
+		Help: "Work that is not done, by queue.",
+	}, []string{"queue"})
+	queueAge = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tenantry_queue_oldest_seconds",
+		Help: "Age of the oldest work that is due, by queue; 0 if there is none.",
+	}, []string{"queue"})
+	queueDead = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tenantry_queue_dead",
+		Help: "Dead letters, by queue.",
+	}, []string{"queue"})
+)
+
+// measure says how far behind the queues are. What cannot be read keeps its last value.
+func (s *sinks) measure(ctx context.Context) {
+	queues, err := s.queues(ctx, nil)
+	if err != nil {
+		return
+	}
+	for _, q := range queues {
+		queueDepth.WithLabelValues(q.Name).Set(float64(q.Depth))
+		queueAge.WithLabelValues(q.Name).Set(q.AgeSeconds)
+		queueDead.WithLabelValues(q.Name).Set(float64(q.Dead))
+	}
+}
+
+// backlog is what sinks have not received.
+type backlog struct {
+	Depth int
+	Age   float64
+}
+
+func (s sinkStore) backlog(ctx context.Context) (backlog, error) {
+	b, err := tenantdb.Row(ctx, s.db, tenantdb.Platform(), pgx.RowToStructByPos[backlog], `
+select count(*)::int, coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+  from audit.deliveries where state in ('pending', 'queued', 'running', 'retrying')`)
+	return b, wrapSink("measure", err)
+}
+
+// prune forgets old entries of the delivery log.
+func (s *sinks) prune(ctx context.Context) {
+	err := s.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+delete from audit.deliveries where (org_id, id) in (
+    select org_id, id from audit.deliveries
+     where state in ('delivered', 'failed') and created_at < now() - make_interval(secs => $1) limit $2)`,
+			keepDeliveries.Seconds(), pruneBatch)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		rlog.Warn("the delivery log cannot be pruned", "err", err)
+	}
+}
+
+// brokerStats are the sink queue's; the zero value where the broker cannot be asked.
+func (s *sinks) brokerStats(ctx context.Context) broker.Stats {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	all, err := s.broker.Stats(ctx)
+	if err != nil {
+		return broker.Stats{}
+	}
+	for _, q := range all {
+		if q.Queue == sinkQueue {
+			return q
+		}
+	}
+	return broker.Stats{}
+}
