@@ -33,8 +33,8 @@ run: $(DEVSTACK) ## set up what is missing, start everything, serve the API on 1
 stack: $(DEVSTACK) ## only the local dependencies, for encore run
 	@exec $(DEVSTACK) up
 
-seed: $(DEVSTACK) ## the demo tenants into DATABASE_URL, for the people of OIDC_ISSUER_URL
-	@$(DEVSTACK) seed
+seed: $(DEVSTACK) ## the demo tenants into DATABASE_URL, for the people of OIDC_ISSUER_URL; with N=1000, that many tenants with a million resources
+	@$(DEVSTACK) seed $(if $(N),--tenants $(N))
 
 reset: $(DEVSTACK) ## throw the local data away
 	@$(DEVSTACK) reset
@@ -91,6 +91,13 @@ bench-e2e: $(DEVSTACK) ## an authorised read against the bare read: p50, p99, pr
 	@$(HOST) build -o $(APP)
 	@go build -o $(BIN)/bench-e2e ./infra/bench/e2e
 	@APP_BINARY=$(ROOT)/$(APP) exec $(DEVSTACK) exec --real -- $(BIN)/bench-e2e
+
+.PHONY: bench-list bench-export
+bench-list: $(DEVSTACK) ## lists out of a million resources against the hand-written query, and how fast they are seeded
+	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkList$$' -benchtime 1x -timeout 30m ./orgs
+
+bench-export: $(DEVSTACK) ## the memory and speed of an export of a million rows
+	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkExport$$' -benchtime 1x -timeout 30m ./orgs
 
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...

@@ -12,7 +12,7 @@ import (
 
 // auditRows writes one row into each table of the organisation's audit log. They are the sequencer's
 // to write, which works for the platform.
-func auditRows(t *testing.T, org uuid.UUID) {
+func auditRows(t testing.TB, org uuid.UUID) {
 	t.Helper()
 	ctx := context.Background()
 	err := open().db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {

@@ -21,7 +21,7 @@ type bundle struct {
 	resource                           uuid.UUID // one of each kind
 }
 
-func setup(t *testing.T) bundle {
+func setup(t testing.TB) bundle {
 	t.Helper()
 	b := bundle{org: rowid.New(), user: rowid.New(), staff: rowid.New(), team: rowid.New(), invitation: rowid.New(), resource: rowid.New()}
 	ctx := principal.NewContext(context.Background(), principal.New(&principal.Caller{UserID: b.user.String()}, nil))

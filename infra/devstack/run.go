@@ -2,6 +2,7 @@ package devstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"encore.app/infra/devstack/seed"
+	"encore.app/infra/devstack/seed/scale"
+	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -91,6 +94,24 @@ func Seed(ctx context.Context, config Config) error {
 		Issuer:      config.Env["OIDC_ISSUER_URL"],
 		DemoRealm:   filepath.Join(config.Root, "infra/keycloak/demo.json"),
 	})
+}
+
+// SeedTenants puts many tenants into DATABASE_URL, beside whatever is there.
+func SeedTenants(ctx context.Context, config Config, tenants int) error {
+	url := config.Env["DATABASE_URL"]
+	if url == "" {
+		return errors.New("seed: DATABASE_URL is not set (make run prints the one of its own cluster)")
+	}
+	done, err := scale.Run(ctx, scale.Config{
+		Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, url) },
+		Tenants: tenants, Out: config.Out,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(config.Out, "\r%d tenants with %d resources put in: %d rows in %.1f s, %.0f a second\n",
+		done.Tenants, done.Resources, done.Rows, done.Took.Seconds(), done.PerSecond())
+	return nil
 }
 
 // awaitReadyz polls until the app says that it is ready, or ctx ends.

@@ -20,6 +20,7 @@ const usage = `usage: devstack run   [--real] [--seed] -- COMMAND…
        devstack exec  [--real] [--require PART,PART…] -- COMMAND…
        devstack reset
        devstack seed          DATABASE_URL, OIDC_ISSUER_URL: the demo tenants
+       devstack seed --tenants N    DATABASE_URL: N tenants of a realistic spread
 `
 
 func main() {
@@ -49,6 +50,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	real := flags.Bool("real", false, "")
 	require := flags.String("require", "", "")
 	seed := flags.Bool("seed", false, "")
+	tenants := flags.Int("tenants", 0, "")
 	secrets := flags.String("secrets", "", "")
 	if flags.Parse(args[1:]) != nil {
 		return 0, errUsage
@@ -72,6 +74,8 @@ func command(ctx context.Context, args []string) (int, error) {
 		return devstack.Exec(ctx, config, rest)
 	case args[0] == "up" && len(rest) == 0:
 		return 0, devstack.Up(ctx, config, names(*secrets))
+	case args[0] == "seed" && len(rest) == 0 && *tenants != 0:
+		return 0, devstack.SeedTenants(ctx, config, *tenants)
 	case args[0] == "seed" && len(rest) == 0:
 		return 0, devstack.Seed(ctx, config)
 	case args[0] == "reset" && len(rest) == 0:
