@@ -35,7 +35,7 @@ func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, 
 	caller, err := s.authenticate(ctx, in.Authorization)
 	if err != nil {
 		if in.Authorization != "" { // a public endpoint may be called with none, and probes are
-			err = tooOften(ctx, in.Forwarded, err)
+			err = tooOften(in.Forwarded, err)
 		}
 		refused := fault.Finish(err, in.RequestID)
 		if cause := fault.Cause(refused); cause != nil { // nobody after this sees it
@@ -47,7 +47,7 @@ func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, 
 }
 
 // tooOften is err, or the refusal of an address that has come too often with credentials that are none.
-func tooOften(ctx context.Context, forwarded string, err error) error {
+func tooOften(forwarded string, err error) error {
 	if e := fault.As(err); e == nil || e.Code != errs.Unauthenticated {
 		return err
 	}
@@ -57,7 +57,7 @@ func tooOften(ctx context.Context, forwarded string, err error) error {
 		return err
 	}
 	ip := request.ClientIP(http.Header{"X-Forwarded-For": {forwarded}})
-	for _, v := range limiter.Take(ctx, limits.OfAddress(ip)) {
+	for _, v := range limiter.Take(limits.OfAddress(ip)) {
 		if v.Limited {
 			return ratelimit.Exceeded(v)
 		}

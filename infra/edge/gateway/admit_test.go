@@ -8,19 +8,16 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/rowid"
 	encore "encore.dev"
-	"encore.dev/beta/auth"
-	"encore.dev/et"
 )
 
 // admitted is what becomes of a caller at a path of an organisation.
 func admitted(t *testing.T, c principal.Caller, path, org string) (*principal.Principal, fault.Reason) {
 	t.Helper()
-	et.OverrideAuthInfo(auth.UID(c.UserID), &c)
 	data := &encore.Request{Type: encore.APICall, Service: "svc", Endpoint: "Endpoint", Path: path}
 	if org != "" {
 		data.PathParams = encore.PathParams{{Name: "org_id", Value: org}}
 	}
-	p, err := admit(context.Background(), data)
+	p, err := admit(context.Background(), data, &c)
 	return p, fault.DetailsOf(err).Reason
 }
 

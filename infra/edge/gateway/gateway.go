@@ -89,7 +89,7 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 	}
 	p, err := admit(ctx, req.Data(), caller)
 	if err != nil {
-		turnedAway(ctx, caller)
+		turnedAway(caller)
 	}
 	if err != nil && raw(req.Data()) {
 		return next(req.WithContext(request.Refuse(ctx, err)))

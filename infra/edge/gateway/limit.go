@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"slices"
 	"strconv"
 
@@ -27,9 +26,9 @@ func overdrawn(c *principal.Caller) []ratelimit.Verdict {
 
 // turnedAway counts a call that is refused at the door: each leaves an entry in the log, so they must
 // not be free.
-func turnedAway(ctx context.Context, c *principal.Caller) {
+func turnedAway(c *principal.Caller) {
 	if limits, limiter, err := limitsAndLimiter(); err == nil {
-		limiter.Take(ctx, limits.OfCaller(callerID(c)))
+		limiter.Take(limits.OfCaller(callerID(c)))
 	}
 }
 
@@ -49,7 +48,7 @@ func limited(req middleware.Request, next middleware.Next) middleware.Response {
 	default:
 		counts = append(counts, limits.OfCaller(callerID(p.Caller)), limits.OfOrg(p.Tenant.Tier, p.Tenant.OrgID))
 	}
-	verdicts := limiter.Take(ctx, counts...)
+	verdicts := limiter.Take(counts...)
 	exchangeOf(ctx).verdicts = verdicts
 	if slices.ContainsFunc(verdicts, func(v ratelimit.Verdict) bool { return v.Limited }) {
 		return slowDown(req, next, verdicts)

@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,107 +10,180 @@ import (
 	"encore.app/infra/platform/keyvalue"
 )
 
-// shared counts in the embedded Redis as if it were everybody's.
-func shared(t *testing.T) *Limiter {
+func limiter(t *testing.T) *Limiter {
+	t.Helper()
+	l := New(nil)
+	t.Cleanup(l.Close)
+	return l
+}
+
+// replicas share an embedded Redis as if it were everybody's. They exchange when a test says so.
+func replicas(t *testing.T) (a, b *Limiter) {
 	t.Helper()
 	store, err := keyvalue.Open("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	l := New(store)
-	l.shared = store
-	return l
+	a, b = limiter(t), limiter(t)
+	a.shared, b.shared = store, store
+	return a, b
 }
 
-func alone() *Limiter { return &Limiter{local: newLocal(), over: newLocal(), now: time.Now} }
-
-func one(l *Limiter, p Policy, subject string) Verdict {
-	return l.Take(context.Background(), Count{p, subject})[0]
+func (l *Limiter) must(t *testing.T) {
+	t.Helper()
+	if err := l.sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 }
+
+func one(l *Limiter, p Policy, subject string) Verdict { return l.Take(Count{p, subject})[0] }
 
 func TestAQuotaIsHeldAndTold(t *testing.T) {
 	t.Parallel()
-	p := Policy{Name: "p", Quota: 5, Window: time.Hour}
-	for name, l := range map[string]*Limiter{"local": alone(), "redis": shared(t)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for i := range 5 {
-				if v := one(l, p, "s"); v.Limited || v.Remaining != 4-i {
-					t.Fatalf("unit %d: %+v", i, v)
-				}
-			}
-			v := one(l, p, "s")
-			if !v.Limited || v.Remaining != 0 || v.RetryAfter <= 0 || v.RetryAfter > 12*time.Minute || v.Reset < 59*time.Minute {
-				t.Errorf("the sixth: %+v", v)
-			}
-			if v := one(l, p, "other"); v.Limited {
-				t.Error("somebody else pays for it")
-			}
-		})
+	p, l := Policy{Name: "p", Quota: 5, Window: time.Hour}, limiter(t)
+	for i := range 5 {
+		if v := one(l, p, "s"); v.Limited || v.Remaining != 4-i {
+			t.Fatalf("unit %d: %+v", i, v)
+		}
+	}
+	v := one(l, p, "s")
+	if !v.Limited || v.Remaining != 0 || v.RetryAfter <= 0 || v.RetryAfter > 12*time.Minute || v.Reset < 59*time.Minute {
+		t.Errorf("the sixth: %+v", v)
+	}
+	if v := one(l, p, "other"); v.Limited {
+		t.Error("somebody else pays for it")
 	}
 }
 
 func TestTheQuotaHoldsUnderConcurrency(t *testing.T) {
 	t.Parallel()
-	p := Policy{Name: "p", Quota: 100, Window: time.Hour}
-	for name, l := range map[string]*Limiter{"local": alone(), "redis": shared(t)} {
-		l.now = time.Now
-		var passed atomic.Int32
-		var all sync.WaitGroup
-		for range 20 {
-			all.Go(func() {
-				for range 20 {
-					if !one(l, p, "s").Limited {
-						passed.Add(1)
-					}
+	p, l := Policy{Name: "p", Quota: 100, Window: time.Hour}, limiter(t)
+	var passed atomic.Int32
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 20 {
+				if !one(l, p, "s").Limited {
+					passed.Add(1)
 				}
-			})
-		}
-		all.Wait()
-		if passed.Load() != 100 {
-			t.Errorf("%s: %d of 400 passed, the quota is 100", name, passed.Load())
-		}
+			}
+		})
+	}
+	all.Wait()
+	if passed.Load() != 100 {
+		t.Errorf("%d of 400 passed, the quota is 100", passed.Load())
 	}
 }
 
 func TestTheQuotaComesBackWithTime(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	l := newLocal()
+	now, l := time.Now(), limiter(t)
+	l.now = func() time.Time { return now }
 	p := Policy{Name: "p", Quota: 60, Window: time.Minute}
 	for range 60 {
-		l.take(now, "s", p)
+		one(l, p, "s")
 	}
-	v := l.take(now, "s", p)
+	v := one(l, p, "s")
 	if !v.Limited || v.RetryAfter != time.Second {
 		t.Fatalf("got %+v", v)
 	}
-	if v := l.take(now.Add(v.RetryAfter), "s", p); v.Limited {
+	now = now.Add(v.RetryAfter)
+	if v := one(l, p, "s"); v.Limited {
 		t.Errorf("after the time it was told: %+v", v)
 	}
-	if v := l.take(now.Add(2*time.Minute), "s", p); v.Remaining != 59 {
+	now = now.Add(2 * time.Minute)
+	if v := one(l, p, "s"); v.Remaining != 59 {
 		t.Errorf("after all that time: %+v", v)
 	}
 }
 
-func TestRedisAwayIsNobodysOutage(t *testing.T) {
+func TestReplicasCountTogether(t *testing.T) {
 	t.Parallel()
-	store, err := keyvalue.Open("redis://127.0.0.1:1/0")
+	a, b := replicas(t)
+	p := Policy{Name: "p", Quota: 10, Window: time.Hour}
+	for range 6 {
+		one(a, p, "s")
+	}
+	a.must(t)
+	if v := one(b, p, "s"); v.Limited || v.Remaining != 9 {
+		t.Errorf("before the exchange: %+v", v)
+	}
+	b.must(t)
+	if v := one(b, p, "s"); v.Limited || v.Remaining != 2 {
+		t.Errorf("6 there and 2 here of 10: %+v", v)
+	}
+	for range 2 {
+		one(b, p, "s")
+	}
+	b.must(t)
+	if v := one(b, p, "s"); !v.Limited {
+		t.Errorf("more than the quota: %+v", v)
+	}
+	one(a, p, "s")
+	a.must(t)
+	if v := one(a, p, "s"); !v.Limited {
+		t.Errorf("the other replica does not know: %+v", v)
+	}
+}
+
+func TestWhatCannotBeToldIsToldLater(t *testing.T) {
+	t.Parallel()
+	a, b := replicas(t)
+	there := a.shared
+	away, err := keyvalue.Open("redis://127.0.0.1:1/0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = store.Close() })
-	l := New(store)
+	t.Cleanup(func() { _ = away.Close() })
+	a.shared = away
 	p := Policy{Name: "p", Quota: 3, Window: time.Hour}
-	start := time.Now()
-	for i := range 4 {
-		if v := one(l, p, "s"); v.Limited != (i == 3) {
+	for i := range 4 { // the limit holds here all the while
+		if v := one(a, p, "s"); v.Limited != (i == 3) {
 			t.Errorf("unit %d: %+v", i, v)
 		}
+		if err := a.sync(context.Background()); err == nil && i < 3 {
+			t.Fatal("told to nobody")
+		}
 	}
-	if took := time.Since(start); took > 3*askWithin {
-		t.Errorf("an outage cost %s: it is asked again every time", took)
+	a.shared = there
+	a.must(t)
+	one(b, p, "s")
+	b.must(t)
+	if v := one(b, p, "s"); !v.Limited {
+		t.Errorf("the outage was forgotten: %+v", v)
+	}
+}
+
+func TestWhoIsOverIsKnownToBe(t *testing.T) {
+	t.Parallel()
+	l, now := limiter(t), time.Now()
+	l.now = func() time.Time { return now }
+	c := Count{Policy{Name: "p", Quota: 1, Window: time.Hour}, "s"}
+	if _, over := l.Over(c); over {
+		t.Error("over before anything was counted")
+	}
+	l.Take(c)
+	for range 3 {
+		if v, over := l.Over(c); !over || v.RetryAfter != time.Hour {
+			t.Errorf("got %+v, %v", v, over)
+		}
+	}
+	now = now.Add(2 * time.Hour)
+	if _, over := l.Over(c); over {
+		t.Error("over for ever")
+	}
+}
+
+func TestSeveralLimitsAreCountedTogether(t *testing.T) {
+	t.Parallel()
+	few, many, off := Policy{Name: "few", Quota: 2, Window: time.Hour}, Policy{Name: "many", Quota: 9, Window: time.Hour}, Policy{Name: "off"}
+	l := limiter(t)
+	for i := range 3 {
+		v := l.Take(Count{few, "a"}, Count{off, "c"}, Count{many, "b"})
+		if len(v) != 2 || v[0].Limited != (i == 2) || v[1].Limited || v[1].Remaining != 8-i {
+			t.Errorf("call %d: %+v", i, v)
+		}
 	}
 }
 
@@ -126,28 +198,21 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestNoQuotaIsNoLimit(t *testing.T) {
-	t.Parallel()
-	l := alone()
-	for i := range 10 {
-		if v := l.Take(context.Background(), Count{Policy{Name: "off", Window: time.Minute}, strconv.Itoa(i)}); len(v) != 0 {
-			t.Fatalf("got %+v", v)
-		}
-	}
-}
-
 func TestLimitsAreTheStandardOnesUnlessSet(t *testing.T) {
 	t.Parallel()
 	l, err := parseLimits("free=10, caller=0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct{ got, want int }{
-		"free": {l.OfOrg("free", "").Policy.Quota, 10}, "pro": {l.OfOrg("pro", "").Policy.Quota, 3000}, "a tier of tomorrow": {l.OfOrg("x", "").Policy.Quota, 10},
-		"caller": {l.OfCaller("").Policy.Quota, 0}, "address": {l.OfAddress("").Policy.Quota, 300},
+	for name, c := range map[string]struct {
+		got  Count
+		want int
+	}{
+		"free": {l.OfOrg("free", ""), 10}, "pro": {l.OfOrg("pro", ""), 3000}, "a tier of tomorrow": {l.OfOrg("x", ""), 10},
+		"caller": {l.OfCaller(""), 0}, "address": {l.OfAddress(""), 300},
 	} {
-		if c.got != c.want {
-			t.Errorf("%s: %d, want %d", name, c.got, c.want)
+		if c.got.Policy.Quota != c.want {
+			t.Errorf("%s: %d, want %d", name, c.got.Policy.Quota, c.want)
 		}
 	}
 	for _, wrong := range []string{"free", "free=", "free=many", "free=-1", "gold=5", "free=1;pro=2"} {
@@ -157,35 +222,12 @@ func TestLimitsAreTheStandardOnesUnlessSet(t *testing.T) {
 	}
 }
 
-func TestWhoIsOverIsKnownToBeWithoutAsking(t *testing.T) {
-	t.Parallel()
-	l, now := shared(t), time.Now()
-	l.now = func() time.Time { return now }
-	c := Count{Policy{Name: "p", Quota: 1, Window: time.Hour}, "s"}
-	if _, over := l.Over(c); over {
-		t.Error("over before anything was counted")
-	}
-	l.Take(context.Background(), c)
-	l.Take(context.Background(), c)
-	v, over := l.Over(c)
-	if !over || !v.Limited || v.RetryAfter < 59*time.Minute {
-		t.Errorf("got %+v, %v", v, over)
-	}
-	now = now.Add(2 * time.Hour)
-	if _, over := l.Over(c); over {
-		t.Error("over for ever")
-	}
-}
-
-func TestSeveralLimitsAreCountedTogether(t *testing.T) {
-	t.Parallel()
-	few, many := Policy{Name: "few", Quota: 2, Window: time.Hour}, Policy{Name: "many", Quota: 9, Window: time.Hour}
-	for name, l := range map[string]*Limiter{"local": alone(), "redis": shared(t)} {
-		for i := range 3 {
-			v := l.Take(context.Background(), Count{few, "a"}, Count{many, "b"})
-			if len(v) != 2 || v[0].Limited != (i == 2) || v[1].Limited || v[1].Remaining != 8-i {
-				t.Errorf("%s, call %d: %+v", name, i, v)
-			}
-		}
+func BenchmarkTake(b *testing.B) {
+	l := New(nil)
+	defer l.Close()
+	caller, org := Policy{"caller", 1 << 30, time.Minute}, Policy{"org", 1 << 30, time.Minute}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Take(Count{caller, "u"}, Count{org, "o"})
 	}
 }
