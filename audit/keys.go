@@ -26,7 +26,7 @@ var secrets struct {
 // devKey is where development keeps a signing key of its own making.
 const devKey = "development-signing-key"
 
-var errNoKey = errors.New("audit: AUDIT_SIGNING_KEY is not set: checkpoints cannot be signed (tenantry-audit-verify -generate makes a key)")
+var errNoKey = errors.New("audit: AUDIT_SIGNING_KEY is not set: checkpoints cannot be signed (tenantry-audit-verify -generate-key makes a key)")
 
 // loadKeys are the keys that checkpoints are signed with. Development makes its own and keeps it
 // beside the checkpoints; a shared environment must bring one, out of reach of what it protects.

@@ -2,12 +2,14 @@ package audit
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"encore.app/audit/event"
 	"encore.app/authz"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
+	encore "encore.dev"
 	"encore.dev/types/uuid"
 )
 
@@ -65,14 +67,7 @@ func (s *Service) ListEvents(ctx context.Context, org_id uuid.UUID, r *ListEvent
 		return nil, err
 	}
 	f.org = &org_id
-	limit := f.limit
-	f.limit++
-	found, err := s.store.search(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	items, next := page.Cut(found, limit, func(e event.Event) any { return position{At: e.OccurredAt, ID: e.ID} })
-	return &ListEventsResponse{Items: items, NextCursor: next}, nil
+	return s.list(ctx, f)
 }
 
 // GetEvent is one event of the organisation's log.
@@ -82,12 +77,66 @@ func (s *Service) GetEvent(ctx context.Context, org_id, event_id uuid.UUID) (*ev
 	if _, err := authz.Check(ctx, "read", authz.Resource{Kind: "audit_log", ID: event_id.String(), OrgID: org_id.String()}); err != nil {
 		return nil, err
 	}
-	e, ok, err := s.store.one(ctx, &org_id, event_id)
+	return s.event(ctx, org_id, event_id)
+}
+
+// ProveEvent proves that an event is in the organisation's log, also when its payload is gone.
+//
+// Owners, administrators and auditors of the organisation may. Refuses with policy_denied.
+//
+//encore:api auth method=GET path=/api/v1/org/:org_id/audit/events/:event_id/proof
+func (s *Service) ProveEvent(ctx context.Context, org_id, event_id uuid.UUID) (*ProofResponse, error) {
+	if _, err := authz.Check(ctx, "read", authz.Resource{Kind: "audit_log", ID: event_id.String(), OrgID: org_id.String()}); err != nil {
+		return nil, err
+	}
+	return s.proof(ctx, org_id, event_id)
+}
+
+// GetCheckpoint is what the organisation's log commits itself to now. Keep one: held against a later
+// export it shows whether anything that it covers was changed.
+//
+// Owners, administrators and auditors of the organisation may. Refuses with policy_denied.
+//
+//encore:api auth method=GET path=/api/v1/org/:org_id/audit/checkpoint
+func (s *Service) GetCheckpoint(ctx context.Context, org_id uuid.UUID) (*CheckpointResponse, error) {
+	if _, err := authz.Check(ctx, "read", authz.Resource{Kind: "audit_log", OrgID: org_id.String()}); err != nil {
+		return nil, err
+	}
+	return s.checkpoint(ctx, org_id)
+}
+
+// ProveConsistency proves that the organisation's log continues the one of size from.
+//
+// Owners, administrators and auditors of the organisation may. Refuses with policy_denied and
+// validation_failed.
+//
+//encore:api auth method=GET path=/api/v1/org/:org_id/audit/consistency
+func (s *Service) ProveConsistency(ctx context.Context, org_id uuid.UUID, r *ConsistencyRequest) (*ConsistencyResponse, error) {
+	if _, err := authz.Check(ctx, "read", authz.Resource{Kind: "audit_log", OrgID: org_id.String()}); err != nil {
+		return nil, err
+	}
+	from, err := parseFrom(r.From)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fault.NotFound("event")
-	}
-	return &e, nil
+	return s.consistency(ctx, org_id, from)
+}
+
+// ExportEvents streams the organisation's log, oldest first: NDJSON that can be verified offline
+// (format=ndjson, the default; proofs=true adds each event's inclusion proof), plain CSV
+// (format=csv), or OCSF events (as=ocsf). actor, action, resource, from and to narrow it as they do a
+// search; every line of a narrowed NDJSON export has its proof.
+//
+// Owners, administrators and auditors of the organisation may. Refuses with policy_denied and
+// validation_failed.
+//
+//encore:api auth raw method=GET path=/api/v1/org/:org_id/audit/export
+func (s *Service) ExportEvents(w http.ResponseWriter, r *http.Request) {
+	authz.Stream(w, r, func(ctx context.Context, w http.ResponseWriter) error {
+		org, err := uuid.FromString(encore.CurrentRequest().PathParams.Get("org_id"))
+		if err != nil {
+			return fault.NotFound("organisation")
+		}
+		return s.export(ctx, w, org, r.URL.RawQuery)
+	})
 }

@@ -90,10 +90,9 @@ func (s store) search(ctx context.Context, f filter) ([]event.Event, error) {
 	return s.read(ctx, f.scope(), sql, args...)
 }
 
-// one is a single event; ok is false if the organisation has none of that id. Nil is any organisation.
-func (s store) one(ctx context.Context, org *uuid.UUID, id uuid.UUID) (e event.Event, ok bool, err error) {
-	where, args := filter{org: org}.where()
-	items, err := s.read(ctx, filter{org: org}.scope(), fmt.Sprintf("%s where %s and e.id = $%d limit 1", selectEvents, where, len(args)+1), append(args, id)...)
+// one is a single event; ok is false if the organisation has none of that id.
+func (s store) one(ctx context.Context, org, id uuid.UUID) (e event.Event, ok bool, err error) {
+	items, err := s.read(ctx, scopeOf(org), selectEvents+" where e.org_id = $1 and e.id = $2", org, id)
 	if err != nil || len(items) == 0 {
 		return e, false, err
 	}
@@ -108,12 +107,15 @@ func (s store) read(ctx context.Context, scope tenantdb.Scope, sql string, args 
 	return s.keys.unseal(ctx, rows)
 }
 
-func scanEvent(row pgx.CollectableRow) (kept, error) {
+func scanEvent(row pgx.CollectableRow) (kept, error) { return scan(row) }
+
+// scan reads the columns of an event, and more that come after them.
+func scan(row pgx.CollectableRow, more ...any) (kept, error) {
 	var e kept
 	var leaf []byte
-	err := row.Scan(&e.ID, &e.OrgID, &e.OccurredAt, &e.Actor.ID, &e.Actor.Type, &e.Actor.ImpersonatorID,
+	err := row.Scan(append([]any{&e.ID, &e.OrgID, &e.OccurredAt, &e.Actor.ID, &e.Actor.Type, &e.Actor.ImpersonatorID,
 		&e.Action, &e.Resource.Kind, &e.Resource.ID, &e.Outcome, &e.RequestID, &e.DecisionID,
-		&e.PolicyVersion, &e.IP, &e.Changes, &e.personal, &e.Seq, &leaf)
+		&e.PolicyVersion, &e.IP, &e.Changes, &e.personal, &e.Seq, &leaf}, more...)...)
 	e.OccurredAt = e.OccurredAt.UTC()
 	e.LeafHash = base64.StdEncoding.EncodeToString(leaf)
 	return e, err

@@ -118,6 +118,9 @@ func (s store) sequence(ctx context.Context, org uuid.UUID, keys *ledger.Keys) (
 		}
 		return s.grow(ctx, tx, org, frontier, pending, keys)
 	})
+	if tenantdb.Violates(err, "leaves_pkey") || tenantdb.Violates(err, "nodes_pkey") {
+		err = fmt.Errorf("%w: %w", errTampered, err) // somebody else wrote there
+	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: sequence %s: %w", org, err)
 	}

@@ -110,7 +110,7 @@ func (q *sequencer) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // what stops one log stops no other
 	group.SetLimit(sequenceWidth)
 	for _, org := range orgs {
 		group.Go(func() error { return q.drain(ctx, org) })

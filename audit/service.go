@@ -29,6 +29,7 @@ import (
 	"encore.dev/storage/objects"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Service keeps the log and carries the outbox to the topics.
@@ -39,6 +40,7 @@ type Service struct {
 	relay *outbox.Relay
 
 	keys      *ledger.Keys
+	verifiers note.Verifiers
 	sequencer *sequencer
 	sinks     *sinks
 }
@@ -72,6 +74,7 @@ func initService() (*Service, error) {
 		store:     store,
 		keys:      keys,
 		sinks:     sinks,
+		verifiers: archive.verifiers,
 		sequencer: startSequencer(store, keys, archive),
 		relay: outbox.StartRelay(outbox.Config{
 			DB: db,

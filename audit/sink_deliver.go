@@ -180,7 +180,7 @@ var errNoEvent = errors.New("the event is older than the organisation keeps even
 
 // post sends the event of p.
 func (s *sinks) post(ctx context.Context, p parcel) sink.Result {
-	e, ok, err := s.events.one(ctx, &p.OrgID, p.EventID)
+	e, ok, err := s.events.one(ctx, p.OrgID, p.EventID)
 	if err == nil && !ok {
 		err = errNoEvent
 	}

@@ -77,3 +77,16 @@ func (s store) tree(ctx context.Context, org uuid.UUID, size int64) ledger.Tree 
 		return found, nil
 	}}
 }
+
+// logWith is the log that has an event, among all.
+func (s store) logWith(ctx context.Context, event uuid.UUID) (org uuid.UUID, ok bool, err error) {
+	org, err = tenantdb.Row(ctx, s.db, tenantdb.Platform(), pgx.RowTo[uuid.UUID],
+		"select org_id from audit.leaves where event_id = $1", event)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return org, false, nil
+	}
+	if err != nil {
+		return org, false, fmt.Errorf("audit: find: %w", err)
+	}
+	return org, true, nil
+}

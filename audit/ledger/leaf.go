@@ -85,12 +85,17 @@ func (m *Maker) Leaf(event []byte) (leaf []byte, err error) {
 	if m.event, err = m.canonical.text(m.event[:0], event); err != nil {
 		return nil, err
 	}
-	if len(m.event) == 0 || m.event[0] != '{' {
+	return m.leafOf(m.event)
+}
+
+// leafOf is the leaf of an event that is canonical already.
+func (m *Maker) leafOf(event []byte) (leaf []byte, err error) {
+	if len(event) == 0 || event[0] != '{' {
 		return nil, fmt.Errorf("%w: an event is an object", ErrNotJSON)
 	}
 	m.parts = m.parts[:0]
 	var commitments []byte
-	for name, value := range members(m.event) {
+	for name, value := range members(event) {
 		switch string(name) {
 		case "seq", "leaf_hash", "erased", "proof":
 		case "personal", "v": // the leaf's own: whoever writes them wants to be taken for another event

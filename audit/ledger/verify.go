@@ -1,0 +1,420 @@
+package ledger
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// ErrNotExport is returned for a file that is no export of an audit log, or only the beginning of one.
+var ErrNotExport = errors.New("ledger: not a whole export of an audit log")
+
+// maxFindings bounds what a report lists; Total counts all.
+const maxFindings = 1000
+
+// maxLine is longer than any event with its proof.
+const maxLine = 16 << 20
+
+// Options of a verification.
+type Options struct {
+	Keys note.Verifiers
+	// Earlier is a checkpoint that was kept from before; nil if there is none. Only against one can a
+	// log be found out that was rewritten as a whole.
+	Earlier *Checkpoint
+}
+
+// Finding is something that is wrong with one entry, or with the log if Seq is 0.
+type Finding struct {
+	Seq  int64
+	ID   string // of the event, where there is one
+	What string
+}
+
+func (f Finding) String() string {
+	switch {
+	case f.Seq == 0:
+		return f.What
+	case f.ID == "":
+		return fmt.Sprintf("entry %d: %s", f.Seq, f.What)
+	}
+	return fmt.Sprintf("entry %d (event %s): %s", f.Seq, f.ID, f.What)
+}
+
+// Report is what a verification found.
+type Report struct {
+	Checkpoint Checkpoint
+	Complete   bool  // the export had every entry
+	Entries    int64 // that were there
+	Pruned     int64 // of them, without payload
+	Findings   []Finding
+	Total      int
+}
+
+// OK reports whether nothing is wrong.
+func (r *Report) OK() bool { return r.Total == 0 }
+
+func (r *Report) add(seq int64, id, format string, args ...any) {
+	if r.Total++; r.Total <= maxFindings {
+		r.Findings = append(r.Findings, Finding{Seq: seq, ID: id, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+// Verify reads an export and checks every entry of it: that its content makes its leaf, that the
+// leaves are numbered without a gap and make the tree whose root is signed, and that this tree
+// continues an earlier one. It needs the memory of one line, however long the export is. The error is
+// for what cannot be checked at all; what is wrong is in the report.
+func Verify(r io.Reader, o Options) (*Report, error) {
+	v := verifier{options: o, sum: sha256.New(), report: new(Report), next: 1}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 1<<16), maxLine)
+	for lines.Scan() {
+		if v.ended {
+			return nil, fmt.Errorf("%w: it goes on after its manifest", ErrNotExport)
+		}
+		if err := v.line(lines.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("ledger: read export: %w", err)
+	}
+	if !v.ended {
+		return nil, fmt.Errorf("%w: it has no manifest, so it was cut off", ErrNotExport)
+	}
+	v.end()
+	return v.report, nil
+}
+
+// verifier goes through an export line by line.
+type verifier struct {
+	options Options
+	report  *Report
+	sum     hash.Hash
+	header  bool // was read
+	ended   bool
+
+	canonical canonicalizer
+	text      []byte
+	maker     Maker
+
+	next      int64 // the number that comes next
+	holes     bool  // the leaves make no tree
+	tree      Frontier
+	block     Frontier // of the entries since the last boundary
+	suspects  bool     // some block was found wrong
+	earlier   tlog.Hash
+	unpruned  int64 // the first entry with a payload
+	late      int64 // the last entry without one that comes after
+	lateID    string
+	retention int64 // payloads up to here were removed by rule
+}
+
+func (v *verifier) line(line []byte) (err error) {
+	if v.text, err = v.canonical.text(v.text[:0], line); err != nil {
+		if !v.header {
+			return fmt.Errorf("%w: %w", ErrNotExport, err)
+		}
+		v.report.add(v.next, "", "the line is not JSON: %v", err)
+		v.holes = true
+		v.add(line)
+		return nil
+	}
+	var kind, data []byte
+	for name, value := range members(v.text) {
+		switch string(name) {
+		case "type":
+			kind = bytes.Trim(value, `"`)
+		case "data":
+			data = value
+		}
+	}
+	switch {
+	case !v.header:
+		if string(kind) != TypeHeader {
+			return fmt.Errorf("%w: it does not begin with a header", ErrNotExport)
+		}
+		err = v.begin(data)
+	case string(kind) == TypeManifest:
+		return v.manifest(data)
+	case string(kind) == TypeBlock:
+		err = v.checkBlock(data)
+	default:
+		v.entry(data, string(kind) == TypePruned)
+	}
+	v.add(line)
+	return err
+}
+
+func (v *verifier) add(line []byte) {
+	v.sum.Write(line)
+	v.sum.Write([]byte{'\n'})
+}
+
+func (v *verifier) begin(data []byte) error {
+	var h Header
+	if err := json.Unmarshal(data, &h); err != nil {
+		return fmt.Errorf("%w: header: %w", ErrNotExport, err)
+	}
+	if h.LeafFormat != Format {
+		return fmt.Errorf("%w: leaves are made by the rules of %q, this verifier knows %q", ErrNotExport, h.LeafFormat, Format)
+	}
+	c, err := OpenCheckpoint(h.Checkpoint, v.options.Keys)
+	if err != nil {
+		return err
+	}
+	v.header, v.report.Checkpoint, v.report.Complete = true, c, h.Complete
+	e := v.options.Earlier
+	if e == nil {
+		return nil
+	}
+	if e.Origin != c.Origin {
+		return fmt.Errorf("%w: the earlier checkpoint is of %s, the export of %s", ErrCheckpoint, e.Origin, c.Origin)
+	}
+	if e.Size > c.Size {
+		v.report.add(0, "", "the log was rolled back: it had %d entries once and has %d", e.Size, c.Size)
+	}
+	v.earlier = v.tree.Root()
+	return nil
+}
+
+// parsed is what the verifier itself needs of an entry.
+type parsed struct {
+	seq                     int64
+	id, org                 string
+	leafHash, proof         []byte // as canonical JSON
+	actor, action, resource []byte
+	changes                 []byte
+}
+
+func parseEntry(data []byte) (p parsed, err error) {
+	for name, value := range members(data) {
+		switch string(name) {
+		case "seq":
+			p.seq, err = strconv.ParseInt(string(value), 10, 64)
+		case "id":
+			p.id = string(bytes.Trim(value, `"`))
+		case "org_id":
+			p.org = string(bytes.Trim(value, `"`))
+		case "leaf_hash":
+			p.leafHash = value
+		case "proof":
+			p.proof = value
+		case "actor":
+			p.actor = value
+		case "action":
+			p.action = value
+		case "resource":
+			p.resource = value
+		case "changes":
+			p.changes = value
+		}
+		if err != nil {
+			return p, errors.New("its number is none")
+		}
+	}
+	return p, nil
+}
+
+// entry checks one event, or what retention left of it.
+func (v *verifier) entry(data []byte, pruned bool) {
+	r := v.report
+	r.Entries++
+	p, err := parseEntry(data)
+	if err != nil {
+		r.add(v.next, p.id, "%v", err)
+		v.holes = true
+		return
+	}
+	if Origin(p.org) != r.Checkpoint.Origin {
+		r.add(p.seq, p.id, "it is of another log: %s", p.org)
+	}
+	claimed, err := hashOf(p.leafHash)
+	if err != nil {
+		r.add(p.seq, p.id, "its leaf_hash is none")
+	}
+	switch {
+	case pruned:
+		r.Pruned++
+		if v.unpruned > 0 {
+			v.late, v.lateID = p.seq, p.id
+		}
+	default:
+		if v.unpruned == 0 {
+			v.unpruned = p.seq
+		}
+		leaf, err := v.maker.leafOf(data)
+		if err != nil {
+			r.add(p.seq, p.id, "altered: %v", err)
+		} else if Hash(leaf) != claimed {
+			r.add(p.seq, p.id, "altered: its content does not make its leaf_hash")
+		}
+		v.noteRetention(p)
+	}
+	v.position(p)
+	v.prove(p, claimed)
+	v.grow(claimed)
+}
+
+// position checks that the entry has the number that comes next.
+func (v *verifier) position(p parsed) {
+	r := v.report
+	switch {
+	case p.seq > r.Checkpoint.Size:
+		r.add(p.seq, p.id, "inserted: the checkpoint covers %d entries", r.Checkpoint.Size)
+	case p.seq < v.next:
+		r.add(p.seq, p.id, "out of order or twice: entry %d comes next", v.next)
+	case p.seq > v.next && r.Complete:
+		v.missing(v.next, p.seq-1)
+	}
+	if p.seq != v.next {
+		v.holes = true
+	}
+	v.next = max(v.next, p.seq+1)
+}
+
+func (v *verifier) missing(from, to int64) {
+	if from == to {
+		v.report.add(from, "", "removed")
+		return
+	}
+	v.report.add(from, "", "removed, and all up to %d", to)
+}
+
+// prove checks the entry's own proof, if it has one.
+func (v *verifier) prove(p parsed, leaf tlog.Hash) {
+	if p.proof == nil {
+		if !v.report.Complete {
+			v.report.add(p.seq, p.id, "it has no proof, and the export is not complete")
+		}
+		return
+	}
+	var raw [][]byte
+	err := json.Unmarshal(p.proof, &raw)
+	proof := make(tlog.RecordProof, len(raw))
+	for i, h := range raw {
+		if len(h) != tlog.HashSize {
+			err = ErrNotJSON
+			break
+		}
+		proof[i] = tlog.Hash(h)
+	}
+	c := v.report.Checkpoint
+	if err == nil && p.seq > 0 && p.seq <= c.Size {
+		err = tlog.CheckRecord(proof, c.Size, c.Root, p.seq-1, leaf)
+	}
+	if err != nil {
+		v.report.add(p.seq, p.id, "not in the signed tree: altered, moved or inserted")
+		v.suspects = true
+	}
+}
+
+func (v *verifier) grow(leaf tlog.Hash) {
+	if !v.report.Complete {
+		return
+	}
+	v.tree.Append(leaf, nil)
+	v.block.Append(leaf, nil)
+	if e := v.options.Earlier; e != nil && v.tree.Size() == e.Size {
+		v.earlier = v.tree.Root()
+	}
+}
+
+// checkBlock compares what the log has stored about the last 256 entries with what they make.
+func (v *verifier) checkBlock(data []byte) error {
+	var b Block
+	if err := json.Unmarshal(data, &b); err != nil {
+		return fmt.Errorf("%w: block: %w", ErrNotExport, err)
+	}
+	if root := v.block.Root(); v.block.Size() == BlockSize && !bytes.Equal(root[:], b.Hash) {
+		v.report.add(0, "", "among the entries %d to %d some were altered together with their hashes, moved or inserted",
+			b.N*BlockSize+1, (b.N+1)*BlockSize)
+		v.suspects = true
+	}
+	v.block = Frontier{}
+	return nil
+}
+
+// noteRetention remembers how far the log says that payloads were removed by rule.
+func (v *verifier) noteRetention(p parsed) {
+	if string(p.action) != `"`+RetentionAction+`"` {
+		return
+	}
+	var actor struct{ ID, Type string }
+	var resource struct{ Kind string }
+	var changes map[string]json.RawMessage
+	if json.Unmarshal(p.actor, &actor) != nil || json.Unmarshal(p.resource, &resource) != nil || json.Unmarshal(p.changes, &changes) != nil {
+		return
+	}
+	if actor.ID != RetentionActor || resource.Kind != RetentionKind {
+		return
+	}
+	if through, err := strconv.ParseInt(string(changes[ThroughSeq]), 10, 64); err == nil {
+		v.retention = max(v.retention, through)
+	}
+}
+
+func (v *verifier) manifest(data []byte) error {
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return fmt.Errorf("%w: manifest: %w", ErrNotExport, err)
+	}
+	v.ended = true
+	if m.SHA256 != hex.EncodeToString(v.sum.Sum(nil)) {
+		v.report.add(0, "", "the file is not as it was written: its SHA-256 is another one")
+	}
+	if m.Entries != v.report.Entries {
+		v.report.add(0, "", "the file was written with %d entries and has %d", m.Entries, v.report.Entries)
+	}
+	return nil
+}
+
+// end checks the log as a whole.
+func (v *verifier) end() {
+	r := v.report
+	if v.late > v.retention {
+		r.add(v.late, v.lateID, "its payload was removed, and not by retention")
+	}
+	if first := v.unpruned; r.Pruned > 0 && v.late == 0 {
+		through := r.Pruned
+		if first > 0 {
+			through = first - 1
+		}
+		if through > v.retention {
+			r.add(through, "", "the payloads up to here were removed, and not by retention")
+		}
+	}
+	if !r.Complete {
+		return
+	}
+	if v.next <= r.Checkpoint.Size {
+		v.missing(v.next, r.Checkpoint.Size)
+		return
+	}
+	if v.holes {
+		return // said already, entry by entry
+	}
+	if v.tree.Root() != r.Checkpoint.Root && !v.suspects {
+		r.add(0, "", "the entries do not make the signed tree: some were altered together with their hashes, moved or inserted; an export with proofs says which")
+	}
+	if e := v.options.Earlier; e != nil && e.Size <= r.Checkpoint.Size && v.earlier != e.Root {
+		r.add(0, "", "the log was rewritten: among its first %d entries some are not what they were at the earlier checkpoint", e.Size)
+	}
+}
+
+func hashOf(quoted []byte) (h tlog.Hash, err error) {
+	raw, err := decode(quoted)
+	if err != nil || len(raw) != tlog.HashSize {
+		return h, ErrNotJSON
+	}
+	return tlog.Hash(raw), nil
+}
