@@ -33,7 +33,11 @@ var Strict = []string{"engine.strictEvaluation=true", "schema.enforcement=reject
 // Server is a decision point that this program started.
 type Server struct {
 	Addr string
+	// Policies is the directory that it serves.
+	Policies string
+
 	dir  string
+	args []string
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the process has been waited for
 }
@@ -61,7 +65,10 @@ func Main(m *testing.M) int {
 
 // Start runs the binary that CERBOS_BIN names on the bundle of this build, with
 // the settings given, on a socket of its own.
-func Start(settings ...string) (*Server, error) {
+func Start(settings ...string) (*Server, error) { return StartOn(policies.FS, settings...) }
+
+// StartOn is Start on another bundle.
+func StartOn(bundle fs.FS, settings ...string) (*Server, error) {
 	bin := os.Getenv("CERBOS_BIN")
 	if bin == "" {
 		return nil, errors.New("pdptest: these tests need a policy decision point: set CERBOS_ADDR to one that serves policies/, or CERBOS_BIN to the cerbos binary")
@@ -70,43 +77,55 @@ func Start(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: "unix:" + filepath.Join(dir, "grpc.sock"), dir: dir, done: make(chan struct{})}
-	bundle := filepath.Join(dir, "policies")
-	if err := write(bundle); err != nil {
+	s := &Server{Addr: "unix:" + filepath.Join(dir, "grpc.sock"), Policies: filepath.Join(dir, "policies"), dir: dir}
+	if err := os.CopyFS(s.Policies, bundle); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	args := []string{"server", "--debug-listen-addr=", "--log-level=error"}
+	s.args = []string{bin, "server", "--debug-listen-addr=", "--log-level=error"}
 	for _, set := range append([]string{
 		"server.grpcListenAddr=" + s.Addr,
 		"server.httpListenAddr=unix:" + filepath.Join(dir, "http.sock"),
 		"storage.driver=disk",
-		"storage.disk.directory=" + bundle,
+		"storage.disk.directory=" + s.Policies,
 		"telemetry.disabled=true",
 	}, settings...) {
-		args = append(args, "--set="+set)
+		s.args = append(s.args, "--set="+set)
 	}
+	if err := s.Run(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// Run starts the process again that Kill ended.
+func (s *Server) Run() error {
 	var log bytes.Buffer
-	s.cmd = exec.Command(bin, args...)
+	s.cmd, s.done = exec.Command(s.args[0], s.args[1:]...), make(chan struct{})
 	s.cmd.Stdout, s.cmd.Stderr = &log, &log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("pdptest: CERBOS_BIN: %w", err), os.RemoveAll(dir))
+		return fmt.Errorf("pdptest: CERBOS_BIN: %w", err)
 	}
 	go func() {
 		defer close(s.done)
 		_ = s.cmd.Wait() // how it ended is told by await
 	}()
 	if err := s.await(); err != nil {
-		s.Stop()
-		return nil, fmt.Errorf("%w\n%s", err, log.String())
+		s.Kill()
+		return fmt.Errorf("%w\n%s", err, log.String())
 	}
-	return s, nil
+	return nil
 }
 
-// Stop ends the process and waits for it.
-func (s *Server) Stop() {
+// Kill ends the process and waits for it; Run starts it again.
+func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill() // fails only where it has ended already
 	<-s.done
+}
+
+// Stop ends the process for good.
+func (s *Server) Stop() {
+	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }
 
@@ -133,21 +152,4 @@ func (s *Server) await() error {
 			return fmt.Errorf("pdptest: the policy decision point did not answer within %s: %w", startWithin, err)
 		}
 	}
-}
-
-func write(dir string) error {
-	return fs.WalkDir(policies.FS, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(dir, filepath.FromSlash(name))
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o755)
-		}
-		content, err := policies.FS.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, content, 0o644)
-	})
 }
