@@ -129,7 +129,9 @@ func (i *Issuer) checkAuthorization(p *pending, form url.Values) *oauthError {
 		p.level = max(p.level, firstLevel(c.Attributes["default.acr.values"]))
 	}
 	var refused *oauthError
-	p.scope, refused = grantScope(c, form.Get("scope"))
+	if p.scope, refused = grantScope(c, form.Get("scope")); refused == nil {
+		refused = i.checkOrganizations(form.Get("scope"))
+	}
 	return refused
 }
 

@@ -28,6 +28,8 @@ type login struct {
 // checkCredentials answers every failure alike, so that nobody learns which part was
 // wrong or whether the user exists. An empty otp is no attempt at level 2.
 func (i *Issuer) checkCredentials(username, password, otp string) (*login, *oauthError) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	user := i.userByLogin(username)
 	known := "" // compared all the same, so that unknown users take as long
 	if user != nil {
@@ -37,8 +39,6 @@ func (i *Issuer) checkCredentials(username, password, otp string) (*login, *oaut
 	if user == nil {
 		return nil, errCredentials
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	if i.isLocked(user) {
 		i.log.Warn("sign-in refused", "user", user.ID, "why", "locked out")
 		return nil, errCredentials
@@ -73,6 +73,7 @@ func (i *Issuer) checkOTP(user *realm.User, otp string) *oauthError {
 	return nil
 }
 
+// userByLogin needs i.mu.
 func (i *Issuer) userByLogin(name string) *realm.User {
 	for _, u := range i.realm.Users {
 		if u.ServiceAccountClient == "" && name != "" &&

@@ -39,6 +39,8 @@ func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"revocation_endpoint_auth_methods_supported":     append([]string{"none"}, auth...),
 		"introspection_endpoint_auth_methods_supported":  auth,
 		"authorization_response_iss_parameter_supported": true,
+		"backchannel_logout_supported":                   true,
+		"backchannel_logout_session_supported":           true,
 	})
 }
 
@@ -92,8 +94,8 @@ func (i *Issuer) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	s := i.alive(t.Session)
-	i.mu.Unlock()
 	c := i.realm.Client(t.Client)
 	if s == nil || c == nil {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -165,7 +167,7 @@ func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) {
 		}
 		i.mu.Lock()
 		if s := i.sessionOf(t); s != nil {
-			s.ended = true
+			i.end(s)
 		}
 		i.mu.Unlock()
 	} else if t, ok := i.openAccess(raw); ok {

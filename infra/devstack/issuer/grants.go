@@ -52,6 +52,9 @@ func (i *Issuer) passwordGrant(c *realm.Client, form url.Values) (*tokenAnswer, 
 		return nil, unauthorized("invalid_request", "Missing parameter: username")
 	}
 	s, refused := grantScope(c, form.Get("scope"))
+	if refused == nil {
+		refused = i.checkOrganizations(form.Get("scope"))
+	}
 	if refused != nil {
 		return nil, refused
 	}
@@ -61,11 +64,14 @@ func (i *Issuer) passwordGrant(c *realm.Client, form url.Values) (*tokenAnswer, 
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if len(who.user.RequiredActions) > 0 {
+		return nil, badRequest("invalid_grant", "Account is not fully set up")
+	}
 	session := i.newSession(who.user, who.level)
 	return i.answer(grant{client: c, user: who.user, scope: s, session: session})
 }
 
-// answer needs i.mu if the grant has a session.
+// answer needs i.mu.
 func (i *Issuer) answer(g grant) (*tokenAnswer, *oauthError) {
 	answer, err := i.issue(g)
 	if err != nil {
@@ -87,6 +93,8 @@ func (i *Issuer) clientGrant(c *realm.Client, form url.Values) (*tokenAnswer, *o
 	if refused != nil {
 		return nil, refused
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	for _, u := range i.realm.Users {
 		if u.ServiceAccountClient == c.ID {
 			return i.answer(grant{client: c, user: u, scope: s})

@@ -209,7 +209,7 @@ func TestServiceAccount(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	access := claimsOf(t, a.text("access_token"))
-	want := map[string]any{"realm-management": map[string]any{"roles": []any{"manage-users", "query-users", "view-users"}}}
+	want := map[string]any{"realm-management": map[string]any{"roles": []any{"manage-users", "query-users", "view-users", "manage-organizations"}}}
 	if access["aud"] != "realm-management" || access["azp"] != "tenantry-provisioner" || access["sid"] != nil || !reflect.DeepEqual(access["resource_access"], want) {
 		t.Errorf("%v", access)
 	}

@@ -54,6 +54,7 @@ type Issuer struct {
 	log     *slog.Logger
 	keys    *keyStore
 
+	// mu guards what follows, and the users and organisations of realm, which the admin API changes.
 	mu       sync.Mutex
 	sessions map[string]*session
 	codes    map[string]*code
@@ -62,6 +63,10 @@ type Issuer struct {
 	lastStep map[string]int64     // last one-time code used, by user id
 	revoked  map[string]time.Time // access tokens by id, until they expire
 	swept    time.Time
+	secrets  map[string]string // of confidential clients, by client id
+	// backchannel is where clients are told of sign-outs, by client id.
+	backchannel map[string]string
+	notices     []notice // of sessions that ended, not delivered yet
 }
 
 // New loads the realm and makes or reads the signing keys.
@@ -89,6 +94,10 @@ func New(c Config) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	secrets, backchannel := map[string]string{}, map[string]string{}
+	for _, client := range r.Clients {
+		secrets[client.ID], backchannel[client.ID] = client.Secret, client.Attributes[backchannelURL]
+	}
 	path := "/realms/" + r.Name
 	return &Issuer{
 		realm: r, path: path, secure: base.Scheme == "https", keys: keys,
@@ -96,6 +105,7 @@ func New(c Config) (*Issuer, error) {
 		now:    c.Clock, started: c.Clock(), log: c.Log,
 		sessions: map[string]*session{}, codes: map[string]*code{}, pending: map[string]*pending{},
 		failures: map[string]*failures{}, lastStep: map[string]int64{}, revoked: map[string]time.Time{},
+		secrets: secrets, backchannel: backchannel,
 	}, nil
 }
 
@@ -118,15 +128,17 @@ func (i *Issuer) Handler() http.Handler {
 	handle("GET "+protocol+"/certs", i.certs)
 	handle("POST "+protocol+"/token", i.token)
 	handle("POST "+protocol+"/token/introspect", i.introspect)
-	handle("POST "+protocol+"/revoke", i.revoke)
+	handle("POST "+protocol+"/revoke", i.notified(i.revoke))
 	handle("GET "+protocol+"/userinfo", i.userinfo)
 	handle("POST "+protocol+"/userinfo", i.userinfo)
 	handle("GET "+protocol+"/auth", i.authorize)
 	handle("POST "+protocol+"/auth", i.authorize)
 	handle("POST /login-actions/authenticate", i.signIn)
-	handle("GET "+protocol+"/logout", i.logout)
-	handle("POST "+protocol+"/logout", i.logout)
-	handle("POST "+protocol+"/logout/logout-confirm", i.confirmLogout)
+	handle("GET "+protocol+"/logout", i.notified(i.logout))
+	handle("POST "+protocol+"/logout", i.notified(i.logout))
+	handle("POST "+protocol+"/logout/logout-confirm", i.notified(i.confirmLogout))
+
+	i.handleAdmin(mux)
 
 	limited := http.MaxBytesHandler(i.cors(mux), maxBody)
 	return http.TimeoutHandler(limited, maxDuration, `{"error":"temporarily_unavailable"}`)

@@ -42,9 +42,8 @@ func (i *Issuer) logout(w http.ResponseWriter, r *http.Request) {
 	defer i.mu.Unlock()
 	known := i.sessionByCookie(cookieOf(r, sessionCookie))
 	if hint.Session != "" {
-		if s := i.sessions[hint.Session]; s != nil && !s.ended {
-			s.ended = true
-			i.log.Info("signed out", "user", s.user.ID)
+		if s := i.sessions[hint.Session]; s != nil {
+			i.end(s)
 		}
 		if known != nil && known.id == hint.Session {
 			i.setCookie(w, sessionCookie, "")
@@ -77,8 +76,7 @@ func (i *Issuer) confirmLogout(w http.ResponseWriter, r *http.Request) {
 		i.errorPage(w, http.StatusBadRequest, "This page has expired or belongs to another browser.")
 		return
 	}
-	p.session.ended = true
-	i.log.Info("signed out", "user", p.session.user.ID)
+	i.end(p.session)
 	i.setCookie(w, sessionCookie, "")
 	i.signedOut(w, r, p)
 }
@@ -117,8 +115,7 @@ func (i *Issuer) logoutByToken(w http.ResponseWriter, r *http.Request) {
 	}
 	i.mu.Lock()
 	if s := i.sessionOf(t); s != nil {
-		s.ended = true
-		i.log.Info("signed out", "user", s.user.ID)
+		i.end(s)
 	}
 	i.mu.Unlock()
 	noStore(w)

@@ -102,7 +102,10 @@ func (i *Issuer) authenticateClient(r *http.Request, form url.Values) (*realm.Cl
 	if c == nil {
 		return nil, errInvalidClient
 	}
-	if !c.Public && (c.Secret == "" || !sameText(secret, c.Secret)) {
+	i.mu.Lock()
+	known := i.secrets[c.ID]
+	i.mu.Unlock()
+	if !c.Public && (known == "" || !sameText(secret, known)) {
 		return nil, errClientSecret
 	}
 	return c, nil

@@ -46,6 +46,19 @@ func grantScope(c *realm.Client, asked string) (scope, *oauthError) {
 	return s, nil
 }
 
+// checkOrganizations refuses a scope that names an organisation that is not there or disabled.
+func (i *Issuer) checkOrganizations(asked string) *oauthError {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, name := range strings.Fields(asked) {
+		alias, named := strings.CutPrefix(name, "organization:")
+		if named && alias != "*" && !slices.ContainsFunc(i.realm.Organizations, func(o *realm.Organization) bool { return o.Alias == alias && o.Enabled }) {
+			return badRequest("invalid_scope", "Invalid scopes: "+asked)
+		}
+	}
+	return nil
+}
+
 // organizations are the aliases that a token names, as Keycloak picks them:
 // organization:<alias> that one, organization:* all, and plain organization the only
 // one, for a user of several would have to choose.

@@ -115,6 +115,10 @@ func (i *Issuer) signIn(w http.ResponseWriter, r *http.Request) {
 
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if len(p.user.RequiredActions) > 0 { // Keycloak would walk through them; here are no pages for it
+		i.errorPage(w, http.StatusForbidden, "Account is not fully set up.")
+		return
+	}
 	s := i.steppedUp(p)
 	if s == nil {
 		s = i.newSession(p.user, level)

@@ -36,7 +36,7 @@ type tokenAnswer struct {
 }
 
 // issue signs the tokens of a grant. With a session it also turns its refresh token
-// over; it then needs i.mu.
+// over. It needs i.mu.
 func (i *Issuer) issue(g grant) (*tokenAnswer, error) {
 	now := i.now()
 	lifespan := i.realm.AccessTokenLifespan
@@ -94,7 +94,7 @@ func subject(user *realm.User) string {
 	if user.ID != "" {
 		return user.ID
 	}
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("tenantry:"+user.Username)).String()
+	return derivedID(user.Username)
 }
 
 func (i *Issuer) accessClaims(g grant, now, expires time.Time) map[string]any {

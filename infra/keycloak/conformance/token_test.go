@@ -43,6 +43,9 @@ func TestDiscovery(t *testing.T) {
 				t.Errorf("%s is %v, want %s in it", name, a.body[name], member)
 			}
 		}
+		if a.body["backchannel_logout_supported"] != true || a.body["backchannel_logout_session_supported"] != true {
+			t.Error("no back-channel logout")
+		}
 	})
 }
 
@@ -154,6 +157,7 @@ func TestOrganizationClaim(t *testing.T) {
 			{"ada@acme.test", "openid organization:acme", []string{"acme"}},
 			{"ada@acme.test", "openid organization:*", []string{"acme"}},
 			{"bob@acme.test", "openid organization:globex", []string{"globex"}},
+			{"ada@acme.test", "openid organization:globex", nil}, // a foreigner there
 			{"bob@acme.test", "openid organization:*", []string{"acme", "globex"}},
 			{"bob@acme.test", "openid organization", nil}, // would have to choose, and nobody can be asked
 			{"mallory@nowhere.test", "openid organization:*", nil},
@@ -181,6 +185,7 @@ func TestWrongCredentials(t *testing.T) {
 			"no grant":          {[]string{"client_id", "app"}, 400, "invalid_request"},
 			"unknown grant":     {[]string{"grant_type", "magic", "client_id", "app"}, 400, "unsupported_grant_type"},
 			"unknown scope":     {[]string{"grant_type", "password", "client_id", "app", "username", "ada@acme.test", "password", "demo", "scope", "openid admin"}, 400, "invalid_scope"},
+			"no such org":       {[]string{"grant_type", "password", "client_id", "app", "username", "ada@acme.test", "password", "demo", "scope", "openid organization:nope"}, 400, "invalid_scope"},
 			"wrong secret":      {[]string{"grant_type", "client_credentials", "client_id", "tenantry-provisioner", "client_secret", "nope"}, 401, "unauthorized_client"},
 			"no secret":         {[]string{"grant_type", "client_credentials", "client_id", "tenantry-provisioner"}, 401, "unauthorized_client"},
 			"public client":     {[]string{"grant_type", "client_credentials", "client_id", "app"}, 401, "unauthorized_client"},

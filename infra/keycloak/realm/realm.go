@@ -33,6 +33,9 @@ type Realm struct {
 	Clients       []*Client       `json:"clients"`
 	Users         []*User         `json:"users"`
 	Organizations []*Organization `json:"organizations"`
+	Roles         struct {
+		Realm []Role `json:"realm"`
+	} `json:"roles"`
 
 	ScopeMappings       []ScopeMapping            `json:"scopeMappings"`       // realm roles a client may carry
 	ClientScopeMappings map[string][]ScopeMapping `json:"clientScopeMappings"` // by the client that owns the roles
@@ -82,6 +85,7 @@ type User struct {
 	ClientRoles          map[string][]string `json:"clientRoles"`
 	ServiceAccountClient string              `json:"serviceAccountClientId"`
 	Credentials          []Credential        `json:"credentials"`
+	RequiredActions      []string            `json:"requiredActions"` // to be done at the next sign-in
 }
 
 // Credential is a password or a one-time code device.
@@ -97,7 +101,19 @@ type Organization struct {
 	Name    string   `json:"name"`
 	Alias   string   `json:"alias"`
 	Enabled bool     `json:"enabled"`
+	Domains []Domain `json:"domains"`
 	Members []Member `json:"members"`
+}
+
+// Domain is an e-mail domain of an organisation.
+type Domain struct {
+	Name     string `json:"name"`
+	Verified bool   `json:"verified"`
+}
+
+// Role is a realm role.
+type Role struct {
+	Name string `json:"name"`
 }
 
 // Member is a user's place in an organisation.

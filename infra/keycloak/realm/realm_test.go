@@ -103,19 +103,27 @@ func TestProductionRolesReachOnlyTheAdminConsole(t *testing.T) {
 	}
 }
 
-func TestProductionServiceAccount(t *testing.T) {
+// serviceAccounts are the machines and the least that each needs. Only operators may change clients.
+var serviceAccounts = map[string][]string{
+	"tenantry-provisioner": {"manage-users", "query-users", "view-users", "manage-organizations"},
+	"tenantry-operator":    {"manage-users", "query-users", "view-users", "manage-organizations", "manage-clients", "view-realm"},
+}
+
+func TestProductionServiceAccounts(t *testing.T) {
 	t.Parallel()
 	r := load(t, production)
-	c := r.Client("tenantry-provisioner")
-	if c == nil || c.Public || c.StandardFlow || c.DirectAccessGrants || !c.ServiceAccounts || c.FullScope {
-		t.Fatalf("provisioner: %+v", c)
+	for id := range serviceAccounts {
+		c := r.Client(id)
+		if c == nil || c.Public || c.StandardFlow || c.DirectAccessGrants || !c.ServiceAccounts || c.FullScope {
+			t.Fatalf("%s: %+v", id, c)
+		}
+		if c.Secret != "" {
+			t.Errorf("%s: a secret in the file is known to everybody", id)
+		}
 	}
-	if c.Secret != "" {
-		t.Error("a secret in the file is known to everybody")
-	}
-	least := []string{"manage-users", "query-users", "view-users"}
 	for _, u := range r.Users {
-		if u.ServiceAccountClient == "" {
+		least, known := serviceAccounts[u.ServiceAccountClient]
+		if !known {
 			t.Errorf("production has a person: %s", u.Username)
 		}
 		if len(u.Credentials) != 0 || !slices.Equal(u.ClientRoles["realm-management"], least) || len(u.ClientRoles) != 1 {
