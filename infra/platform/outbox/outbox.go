@@ -5,6 +5,9 @@
 // A row that was published but not settled in time is published again: a broker that loses messages
 // delays them, it cannot lose them. Delivery is therefore at least once, and a consumer must
 // recognise a message by its id.
+//
+// Messages of a topic are published many at once and in no order, except where a key is given
+// ([AddOrdered]): of one key the next is published when the one before it is settled or dead.
 package outbox
 
 import (
@@ -21,12 +24,26 @@ const channel = "platform_outbox"
 
 // Add queues a message in tx. The id identifies the message for its consumer.
 func Add(ctx context.Context, tx pgx.Tx, topic string, id uuid.UUID, message any) error {
+	return add(ctx, tx, topic, nil, id, message)
+}
+
+// AddOrdered queues a message behind those of the same topic and key. Transactions that add to one key
+// wait for each other, so that the order is that of their commits.
+func AddOrdered(ctx context.Context, tx pgx.Tx, topic, key string, id uuid.UUID, message any) error {
+	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('platform.outbox/' || $1::text || '/' || $2::text, 0))", topic, key)
+	if err != nil {
+		return fmt.Errorf("outbox: add to %s: %w", topic, err)
+	}
+	return add(ctx, tx, topic, &key, id, message)
+}
+
+func add(ctx context.Context, tx pgx.Tx, topic string, key *string, id uuid.UUID, message any) error {
 	payload, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("outbox: encode %s: %w", topic, err)
 	}
 	var batch pgx.Batch
-	batch.Queue("insert into platform.outbox (id, topic, payload) values ($1, $2, $3)", id, topic, payload)
+	batch.Queue("insert into platform.outbox (id, topic, key, payload) values ($1, $2, $3, $4)", id, topic, key, payload)
 	batch.Queue("select pg_notify($1, '')", channel)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("outbox: add to %s: %w", topic, err)
@@ -34,15 +51,18 @@ func Add(ctx context.Context, tx pgx.Tx, topic string, id uuid.UUID, message any
 	return nil
 }
 
+// settle wakes the relays when somebody may wait behind the message.
+const settle = `
+with settled as (delete from platform.outbox where id = $1 returning key)
+select pg_notify($2, '') from settled where key is not null`
+
 // Settle forgets a message, in the transaction of the effect that it caused.
 func Settle(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	if _, err := tx.Exec(ctx, "delete from platform.outbox where id = $1", id); err != nil {
+	if _, err := tx.Exec(ctx, settle, id, channel); err != nil {
 		return fmt.Errorf("outbox: settle: %w", err)
 	}
 	return nil
 }
 
 // QueueSettle adds Settle to a batch of statements.
-func QueueSettle(batch *pgx.Batch, id uuid.UUID) {
-	batch.Queue("delete from platform.outbox where id = $1", id)
-}
+func QueueSettle(batch *pgx.Batch, id uuid.UUID) { batch.Queue(settle, id, channel) }

@@ -16,10 +16,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
-	batchSize = 100
+	// batchSize rows are claimed at once, and window of them wait for the broker's confirm together.
+	batchSize = 200
+	window    = 100
 	// poll bounds how long a row waits when its notification was lost.
 	poll = time.Second
 	// settleWithin is how long a consumer has before its message is published again; it doubles
@@ -45,6 +48,12 @@ var (
 		Help: "Messages set aside as undeliverable.",
 	})
 )
+
+var publishing = promauto.NewHistogramVec(prometheus.HistogramOpts{
+	Name:    "tenantry_outbox_publish_seconds",
+	Help:    "From handing a message to the broker until the broker has it, by topic.",
+	Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+}, []string{"topic"})
 
 var published = promauto.NewCounterVec(prometheus.CounterOpts{
 	Name: "tenantry_outbox_published_total",
@@ -185,14 +194,17 @@ type row struct {
 }
 
 // claim takes the oldest rows that are due and pushes their next turn into the future, so that a
-// relay that dies here only delays them.
+// relay that dies here only delays them. Of a key it takes the first row alone.
 const claim = `
 update platform.outbox o
    set attempts = attempts + 1,
        due_at = now() + least(make_interval(secs => $2) * power(2, attempts), make_interval(secs => $3))
  where id in (
-       select id from platform.outbox
+       select id from platform.outbox c
         where due_at <= now() and dead_at is null and topic = any($4)
+          and (key is null or not exists (
+               select from platform.outbox e
+                where e.topic = c.topic and e.key = c.key and e.seq < c.seq and e.dead_at is null))
         order by due_at, id
         limit $1
           for update skip locked)
@@ -212,49 +224,93 @@ func (r *Relay) pass(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim: %w", err)
 	}
-	away := map[string]error{} // topics whose broker is away: no use asking it for every row
+	b := batch{away: map[string]error{}}
+	var group errgroup.Group
+	group.SetLimit(window)
 	for _, row := range rows {
-		if err := r.publish(ctx, row, away); err != nil {
-			return len(rows), err
-		}
+		group.Go(func() error {
+			b.note(row, r.hand(ctx, row, b.isAway(row.Topic)))
+			return nil
+		})
 	}
-	return len(rows), errors.Join(slices.Collect(maps.Values(away))...)
+	group.Wait()
+	return len(rows), r.settle(ctx, &b)
 }
 
-// publish hands one row to the broker. The error is the database's; the broker's go into away.
-func (r *Relay) publish(ctx context.Context, row row, away map[string]error) error {
-	err := away[row.Topic]
-	if err == nil {
-		err = r.hand(ctx, row)
-	}
+// batch is what came of the rows of one pass.
+type batch struct {
+	mu   sync.Mutex
+	away map[string]error // topics whose broker is away: no use asking it for every row
+	late []uuid.UUID      // rows that an outage kept, and why
+	why  []string
+	dead []deadRow
+}
+
+type deadRow struct {
+	row
+	cause error
+}
+
+func (b *batch) isAway(topic string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.away[topic]
+}
+
+func (b *batch) note(row row, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
 	case err == nil && row.Attempts < maxAttempts:
 		published.WithLabelValues(row.Topic, "ok").Inc()
-		return nil
 	case err == nil:
-		return r.setAside(ctx, row, errors.New("published and never settled"))
+		b.dead = append(b.dead, deadRow{row, errors.New("published and never settled")})
 	case errors.Is(err, ErrMalformed):
-		return r.setAside(ctx, row, err)
+		b.dead = append(b.dead, deadRow{row, err})
+	default:
+		published.WithLabelValues(row.Topic, "failed").Inc()
+		b.late, b.why = append(b.late, row.ID), append(b.why, err.Error())
+		if b.away[row.Topic] == nil {
+			b.away[row.Topic] = fmt.Errorf("%s: %w", row.Topic, err)
+		}
 	}
-	published.WithLabelValues(row.Topic, "failed").Inc()
-	away[row.Topic] = fmt.Errorf("%s: %w", row.Topic, err)
-	// An outage is not the message's fault: it costs no attempt, however long it lasts.
-	return r.mark(ctx, `update platform.outbox
-   set attempts = attempts - 1, due_at = now() + make_interval(secs => $2), last_error = $3 where id = $1`,
-		row.ID, retryWithin.Seconds(), err.Error())
 }
 
 // hand gives the broker a bounded time: one that hangs must not hold up the other topics.
-func (r *Relay) hand(ctx context.Context, row row) error {
+func (r *Relay) hand(ctx context.Context, row row, away error) error {
+	if away != nil {
+		return away
+	}
 	ctx, cancel := context.WithTimeout(ctx, publishWithin)
 	defer cancel()
-	return r.cfg.Topics[row.Topic](ctx, row.Payload)
+	start := time.Now()
+	err := r.cfg.Topics[row.Topic](ctx, row.Payload)
+	if err == nil {
+		publishing.WithLabelValues(row.Topic).Observe(time.Since(start).Seconds())
+	}
+	return err
 }
 
-func (r *Relay) setAside(ctx context.Context, row row, cause error) error {
-	published.WithLabelValues(row.Topic, "dead").Inc()
-	rlog.Error("outbox message is dead", "topic", row.Topic, "message_id", row.ID, "attempts", row.Attempts, "err", cause)
-	return r.mark(ctx, "update platform.outbox set dead_at = now(), last_error = $2 where id = $1", row.ID, cause.Error())
+// settle writes down what is not as it should be: the database's error first, then the broker's. An
+// outage is not a message's fault: it costs no attempt, however long it lasts.
+func (r *Relay) settle(ctx context.Context, b *batch) error {
+	for _, d := range b.dead {
+		published.WithLabelValues(d.Topic, "dead").Inc()
+		rlog.Error("outbox message is dead", "topic", d.Topic, "message_id", d.ID, "attempts", d.Attempts, "err", d.cause)
+		err := r.mark(ctx, "update platform.outbox set dead_at = now(), last_error = $2 where id = $1", d.ID, d.cause.Error())
+		if err != nil {
+			return err
+		}
+	}
+	if len(b.late) > 0 {
+		err := r.mark(ctx, `
+update platform.outbox o set attempts = attempts - 1, due_at = now() + make_interval(secs => $3), last_error = late.why
+  from unnest($1::uuid[], $2::text[]) late (id, why) where o.id = late.id`, b.late, b.why, retryWithin.Seconds())
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(slices.Collect(maps.Values(b.away))...)
 }
 
 func (r *Relay) mark(ctx context.Context, sql string, args ...any) error {
