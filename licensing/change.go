@@ -94,7 +94,7 @@ func (s store) revoke(ctx context.Context, org uuid.UUID, d authz.Decision) (out
 
 // Exists says whether there is such an organisation.
 func (s store) Exists(ctx context.Context, org uuid.UUID) (bool, error) {
-	_, ok, err := orgs.UsageOf(ctx, org)
+	_, ok, err := orgs.UsageOf(ctx, s.db, org)
 	return ok, err
 }
 

@@ -79,7 +79,7 @@ func (s store) globalLayer(ctx context.Context) (catalogue.Layer, error) {
 
 // used is how much of every limit the organisation has used, in the period that runs now.
 func (s store) used(ctx context.Context, org uuid.UUID) (map[string]int64, error) {
-	counted, _, err := orgs.UsageOf(ctx, org)
+	counted, _, err := orgs.UsageOf(ctx, s.db, org)
 	if err != nil {
 		return nil, err
 	}

@@ -56,9 +56,10 @@ func initService() (*Service, error) {
 		s.stripe = stripesync.NewClient(stripesync.Config{
 			Key: secrets.STRIPE_API_KEY, BaseURL: secrets.STRIPE_API_BASE, Catalogue: st.catalogue,
 		})
-		s.worker = stripesync.StartWorker(stripesync.WorkerConfig{
+		s.worker = stripesync.NewWorker(stripesync.WorkerConfig{
 			Queue: stripesync.Queue{DB: st.db}, Stripe: s.stripe, Licences: st,
 		})
+		s.worker.Start()
 	}
 	return s, nil
 }

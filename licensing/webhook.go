@@ -40,12 +40,21 @@ func (s *Service) StripeWebhook(w http.ResponseWriter, r *http.Request) {
 		if cause := fault.Cause(err); cause != nil || fault.As(err) == nil {
 			rlog.Error("delivery of Stripe not taken", "request_id", info.ID, "err", errors.Join(err, cause))
 		}
-		errs.HTTPError(w, fault.Finish(err, info.ID))
+		errs.HTTPError(withStatus{w, fault.Status(err)}, fault.Finish(err, info.ID))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"received":true}`+"\n")
 }
+
+// withStatus lets an error leave with a status that its code does not have.
+type withStatus struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader is that of [http.ResponseWriter].
+func (w withStatus) WriteHeader(int) { w.ResponseWriter.WriteHeader(w.status) }
 
 // deliver takes one delivery and says how it is counted.
 func (s *Service) deliver(w http.ResponseWriter, r *http.Request) (result string, err error) {

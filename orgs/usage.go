@@ -22,7 +22,7 @@ select (select count(*) from orgs.memberships m where m.org_id = o.id),
   from orgs.orgs o where o.id = $1`
 
 // UsageOf counts what an organisation has; ok is false if there is no such organisation.
-func UsageOf(ctx context.Context, org uuid.UUID) (u Usage, ok bool, err error) {
-	u, err = tenantdb.Row(ctx, open().db, tenantdb.Org(org), pgx.RowToStructByPos[Usage], selectUsage, org)
+func UsageOf(ctx context.Context, db *tenantdb.DB, org uuid.UUID) (u Usage, ok bool, err error) {
+	u, err = tenantdb.Row(ctx, db, tenantdb.Org(org), pgx.RowToStructByPos[Usage], selectUsage, org)
 	return found(u, err, "usage")
 }

@@ -15,6 +15,7 @@
 //	part      variable          unset
 //	postgres  DATABASE_URL      private cluster (package postgres; POSTGRES_BIN, POSTGRES_PORT)
 //	cerbos    CERBOS_ADDR       child process serving policies/ (package cerbos; CERBOS_BIN, CERBOS_PORT)
+//	stripe    STRIPE_API_KEY    stand-in in this process (package stripe; STRIPE_PORT)
 //	oidc      OIDC_ISSUER_URL   development issuer in this process (package issuer; ISSUER_ADDR)
 //	redis     REDIS_URL         nothing, the app has its own; with --real a redis-server
 //	rabbitmq  RABBITMQ_URL      nothing, the app has its own; with --real a node (package rabbitmq)

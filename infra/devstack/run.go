@@ -172,6 +172,9 @@ func (s *stack) banner(base string) {
 			fmt.Fprintf(out, "    %s\n", u)
 		}
 		fmt.Fprintf(out, "\n  Try it:\n"+tryIt+"\n", issuer, base)
+		if s.values["STRIPE_API_BASE"] != "" {
+			fmt.Fprintf(out, buyIt, issuer, base, base)
+		}
 	}
 	fmt.Fprintln(out)
 }

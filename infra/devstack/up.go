@@ -26,7 +26,8 @@ var appSecrets = []string{
 // started with.
 // More names are secrets that the app has beyond the usual ones.
 func Up(ctx context.Context, config Config, more []string) error {
-	config.Env = config.Env.With(Env{"APP_ENV": config.Env.or("APP_ENV", "dev")})
+	// The port is where encore run serves the app, so that webhooks reach it.
+	config.Env = config.Env.With(Env{"APP_ENV": config.Env.or("APP_ENV", "dev"), "PORT": config.Env.or("PORT", defaultPort)})
 	data, err := openDataDir(filepath.Join(config.Root, devName))
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (c *Client) Owner(ctx context.Context, customer string) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("stripe: customer: %w", err)
+		return "", failedCall("customer", err)
 	}
 	return found.Metadata[metadataOrg], nil
 }
@@ -81,7 +81,7 @@ func (c *Client) Customers(ctx context.Context, each func(customer string) error
 		}
 	}
 	if err := list.Err(); err != nil {
-		return fmt.Errorf("stripe: customers: %w", err)
+		return failedCall("customers", err)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (c *Client) CreateCustomer(ctx context.Context, org string) (string, error)
 	params.SetIdempotencyKey("tenantry-customer-" + org)
 	made, err := c.api.Customers.New(params)
 	if err != nil {
-		return "", fmt.Errorf("stripe: create customer: %w", err)
+		return "", failedCall("create customer", err)
 	}
 	return made.ID, nil
 }
@@ -118,7 +118,7 @@ func (c *Client) Checkout(ctx context.Context, p Purchase) (string, error) {
 	list := c.api.Prices.List(prices)
 	if !list.Next() {
 		if err := list.Err(); err != nil {
-			return "", fmt.Errorf("stripe: prices: %w", err)
+			return "", failedCall("prices", err)
 		}
 		return "", fmt.Errorf("stripe: %s: %w", p.LookupKey, ErrNoPrice)
 	}
@@ -135,7 +135,7 @@ func (c *Client) Checkout(ctx context.Context, p Purchase) (string, error) {
 	params.SetIdempotencyKey(p.IdempotencyKey)
 	session, err := c.api.CheckoutSessions.New(params)
 	if err != nil {
-		return "", fmt.Errorf("stripe: checkout: %w", err)
+		return "", failedCall("checkout", err)
 	}
 	return session.URL, nil
 }
@@ -147,7 +147,7 @@ func (c *Client) Portal(ctx context.Context, customer, returnURL, idempotencyKey
 	params.SetIdempotencyKey(idempotencyKey)
 	session, err := c.api.BillingPortalSessions.New(params)
 	if err != nil {
-		return "", fmt.Errorf("stripe: portal: %w", err)
+		return "", failedCall("portal", err)
 	}
 	return session.URL, nil
 }
@@ -157,6 +157,18 @@ func missing(err error) bool {
 	var e *stripe.Error
 	return errors.As(err, &e) && e.Code == stripe.ErrorCodeResourceMissing
 }
+
+// callError is a call of Stripe's API that failed.
+type callError struct {
+	call string
+	err  error
+}
+
+func failedCall(call string, err error) error { return &callError{call, err} }
+
+func (e *callError) Error() string { return "stripe: " + e.call + ": " + e.err.Error() }
+
+func (e *callError) Unwrap() error { return e.err }
 
 // Describe says what went wrong in words that may be kept and shown to platform staff: nothing of the
 // request, no key, no customer's data.
@@ -168,8 +180,12 @@ func Describe(err error) string {
 		}
 		return fmt.Sprintf("stripe answered %d", e.HTTPStatusCode)
 	}
-	if errors.Is(err, context.Canceled) {
+	var call *callError
+	switch {
+	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.As(err, &call):
+		return "stripe did not answer"
 	}
-	return "stripe did not answer"
+	return "internal error"
 }

@@ -2,7 +2,6 @@ package stripesync
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
@@ -29,7 +28,7 @@ func (c *Client) Grant(ctx context.Context, customer string) (Grant, error) {
 		}
 	}
 	if err := list.Err(); err != nil && !missing(err) {
-		return Grant{}, fmt.Errorf("stripe: subscriptions: %w", err)
+		return Grant{}, failedCall("subscriptions", err)
 	}
 	return out, nil
 }
@@ -93,7 +92,7 @@ func (c *Client) items(ctx context.Context, sub *stripe.Subscription) ([]*stripe
 		items = append(items, list.SubscriptionItem())
 	}
 	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("stripe: subscription items: %w", err)
+		return nil, failedCall("subscription items", err)
 	}
 	return items, nil
 }

@@ -15,7 +15,7 @@ import (
 const channel = "licensing_sync"
 
 // leaseFor is how long a worker has for one customer. It is longer than Stripe may take.
-const leaseFor = 60 * time.Second
+const leaseFor = 30 * time.Second
 
 // Reason is why a customer is looked at.
 type Reason string

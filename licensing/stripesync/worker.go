@@ -50,20 +50,24 @@ type Worker struct {
 	done   sync.WaitGroup
 }
 
-// StartWorker runs a worker until Close.
-func StartWorker(cfg WorkerConfig) *Worker {
+// NewWorker makes a worker that waits for [Worker.Start] or is driven by [Worker.Step].
+func NewWorker(cfg WorkerConfig) *Worker {
 	if cfg.Lease == 0 {
 		cfg.Lease = leaseFor
 	}
+	return &Worker{cfg: cfg, cancel: func() {}}
+}
+
+// Start runs the worker until Close.
+func (w *Worker) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Worker{cfg: cfg, cancel: cancel}
+	w.cancel = cancel
 	signal := make(chan struct{}, parallel)
-	w.done.Go(func() { wake.Listen(ctx, cfg.Queue.DB, channel, wake.Signal(signal)) })
+	w.done.Go(func() { wake.Listen(ctx, w.cfg.Queue.DB, channel, wake.Signal(signal)) })
 	w.done.Go(func() { w.measure(ctx) })
 	for range parallel {
 		w.done.Go(func() { w.run(ctx, signal) })
 	}
-	return w
 }
 
 // Close stops the worker and waits for it. What it had claimed, another takes over.
@@ -111,7 +115,7 @@ func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
 		return true, w.tx(giveBack, func(tx pgx.Tx) error { return j.putBack(giveBack, tx, 0, Describe(err)) })
 	}
 	syncs.WithLabelValues("failed").Inc()
-	rlog.Warn("customer not synchronised", "customer", j.Customer, "attempts", j.Attempts, "err", Describe(err))
+	rlog.Warn("customer not synchronised", "customer", j.Customer, "attempts", j.Attempts, "err", logged(err))
 	return true, w.tx(ctx, func(tx pgx.Tx) error {
 		cause := Describe(err)
 		if err := j.putBack(ctx, tx, backOff(j.Attempts), cause); err != nil {
@@ -119,6 +123,14 @@ func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
 		}
 		return failed(ctx, tx, j.Customer, cause)
 	})
+}
+
+// logged is what a log line may hold of err: what Stripe says may quote what it was asked.
+func logged(err error) string {
+	if call := (*callError)(nil); errors.As(err, &call) {
+		return Describe(err)
+	}
+	return err.Error()
 }
 
 // backOff spreads the next tries, so that an outage does not end in a stampede.
@@ -206,10 +218,14 @@ func (w *Worker) adopt(ctx context.Context, customer string) (c Customer, ok boo
 	if err != nil {
 		return Customer{}, false, err
 	}
-	if !linked {
+	if linked {
+		return Customer{OrgID: org, ID: customer}, true, nil
+	}
+	// Somebody was first: with this customer, or with another one of the same organisation.
+	if c, ok, err = w.cfg.Queue.customer(ctx, customer); err == nil && !ok {
 		rlog.Warn("two customers name one organisation", "org_id", org, "customer", customer)
 	}
-	return Customer{OrgID: org, ID: customer}, linked, nil
+	return c, ok, err
 }
 
 func (w *Worker) tx(ctx context.Context, fn func(pgx.Tx) error) error {

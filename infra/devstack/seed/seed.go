@@ -112,7 +112,6 @@ on conflict do nothing`,
 		teamMember("grace@acme.test", "lead"),
 		teamMember("bob@acme.test", "member"),
 		in(globex),
-		license(globex, "free", 5),
 		member(globex, "eve@globex.test", "owner"),
 		member(globex, "bob@acme.test", "guest"),
 	)

@@ -1,0 +1,394 @@
+package licensing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"encore.app/audit/event"
+	"encore.app/authz"
+	standin "encore.app/infra/devstack/stripe"
+	"encore.app/infra/platform/tenantdb"
+	"encore.app/licensing/stripesync"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	testKey    = "sk_test_for_tests"
+	testSecret = "whsec_for_tests"
+)
+
+// account is a stand-in for Stripe, and a store and a worker that look at it.
+type account struct {
+	*standin.Server
+	url    string
+	store  store
+	client *stripesync.Client
+	worker *stripesync.Worker
+}
+
+func newAccount(t testing.TB) *account {
+	t.Helper()
+	s := private(t)
+	server := httptest.NewUnstartedServer(nil)
+	stand, err := standin.New(standin.Config{
+		AppEnv: "test", BaseURL: "http://" + server.Listener.Addr().String(), Key: testKey, Secret: testSecret, Catalogue: s.catalogue,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = stand.Handler()
+	server.Start()
+	t.Cleanup(func() { server.Close(); stand.Close() })
+	a := &account{Server: stand, url: server.URL, store: s}
+	a.client = stripesync.NewClient(stripesync.Config{Key: testKey, BaseURL: server.URL, Catalogue: s.catalogue})
+	a.worker = a.newWorker(0)
+	return a
+}
+
+func (a *account) newWorker(lease time.Duration) *stripesync.Worker {
+	return stripesync.NewWorker(stripesync.WorkerConfig{Queue: a.queue(), Stripe: a.client, Licences: a.store, Lease: lease})
+}
+
+func (a *account) queue() stripesync.Queue { return stripesync.Queue{DB: a.store.db} }
+
+// do is a call of Stripe's API: name=value pairs make its form.
+func (a *account) do(t testing.TB, method, path string, pairs ...string) map[string]any {
+	t.Helper()
+	form := url.Values{}
+	for _, p := range pairs {
+		name, v, _ := strings.Cut(p, "=")
+		form.Add(name, v)
+	}
+	req, err := http.NewRequest(method, a.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "Bearer "+testKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var out map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s, %v, %v", method, path, resp.Status, out, err)
+	}
+	return out
+}
+
+// customer makes an organisation and its customer at Stripe, which nobody here knows yet.
+func (a *account) customer(t testing.TB) (org uuid.UUID, id string) {
+	t.Helper()
+	org = newOrg(t, a.store)
+	return org, a.do(t, "POST", "/v1/customers", "metadata[org_id]="+org.String())["id"].(string)
+}
+
+// buy subscribes a customer and answers the subscription's id.
+func (a *account) buy(t testing.TB, customer, price string, quantity int, more ...string) string {
+	t.Helper()
+	pairs := append([]string{"customer=" + customer, "items[0][price]=price_tenantry_" + price, fmt.Sprint("items[0][quantity]=", quantity)}, more...)
+	return a.do(t, "POST", "/v1/subscriptions", pairs...)["id"].(string)
+}
+
+// changed tells us of a customer, and works until nothing is left.
+func (a *account) changed(t testing.TB, customer string) {
+	t.Helper()
+	e := stripesync.Event{ID: "evt_" + fmt.Sprint(time.Now().UnixNano()), Type: "customer.subscription.updated", Customer: customer}
+	if fresh, err := a.queue().Receive(context.Background(), e); err != nil || !fresh {
+		t.Fatalf("received %v, %v", fresh, err)
+	}
+	a.drain(t)
+}
+
+func (a *account) drain(t testing.TB) {
+	t.Helper()
+	for {
+		worked, err := a.worker.Step(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !worked {
+			return
+		}
+	}
+}
+
+func (a *account) want(t testing.TB, org uuid.UUID, tier string, seats int) license {
+	t.Helper()
+	l, err := a.store.of(context.Background(), tenantdb.Org(org), org)
+	if err != nil || l.Tier != tier || l.Seats != seats {
+		t.Fatalf("got %+v, %v, want %s with %d seats", l, err, tier, seats)
+	}
+	if gotTier, gotSeats := projected(t, a.store, org); gotTier != tier || gotSeats != seats {
+		t.Fatalf("the organisation has %s with %d seats, want %s with %d", gotTier, gotSeats, tier, seats)
+	}
+	return l
+}
+
+func TestALicenceFollowsItsSubscription(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	org, cus := a.customer(t)
+	a.changed(t, cus) // adopted: its metadata names the organisation
+	a.want(t, org, "free", 5)
+
+	sub := a.buy(t, cus, "pro_month", 12)
+	a.changed(t, cus)
+	l := a.want(t, org, "pro", 12)
+	if l.Source != sourceStripe || l.ValidUntil == nil {
+		t.Errorf("got %+v", l)
+	}
+	a.do(t, "POST", "/v1/subscriptions/"+sub, "items[0][price]=price_tenantry_enterprise_year", "items[0][quantity]=40")
+	a.changed(t, cus)
+	a.want(t, org, "enterprise", 40)
+
+	a.buy(t, cus, "addon_sso_month", 1)
+	a.buy(t, cus, "pro_month", 99) // the lesser of two tiers does not count
+	a.changed(t, cus)
+	if l := a.want(t, org, "enterprise", 40); !l.Flags["sso"] {
+		t.Errorf("the addon is not there: %+v", l)
+	}
+	a.do(t, "DELETE", "/v1/subscriptions/"+sub)
+	a.changed(t, cus)
+	a.want(t, org, "pro", 99)
+	a.do(t, "DELETE", "/v1/customers/"+cus)
+	a.changed(t, cus)
+	if l := a.want(t, org, "free", 5); l.Source != sourceDefault || len(l.Flags) != 0 {
+		t.Errorf("got %+v", l)
+	}
+	a.changed(t, cus)
+	if n := len(told(t, a.store, org, "license:sync")); n != 5 {
+		t.Errorf("told %d times of five changes", n)
+	}
+}
+
+func TestRenewalsFailuresAndEndsAreFollowed(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	org, cus := a.customer(t)
+	sub := a.buy(t, cus, "pro_month", 3)
+	a.changed(t, cus)
+	first := *a.want(t, org, "pro", 3).ValidUntil
+
+	a.Advance(first.Add(time.Hour))
+	a.changed(t, cus)
+	second := *a.want(t, org, "pro", 3).ValidUntil
+	if !second.After(first) {
+		t.Errorf("renewed from %s to %s", first, second)
+	}
+	// An invoice that is not paid: what was paid for counts, and then the grace.
+	a.do(t, "POST", "/v1/customers/"+cus, "metadata["+standin.PaymentFails+"]=yes")
+	a.Advance(second.Add(time.Hour))
+	a.changed(t, cus)
+	if l := a.want(t, org, "pro", 3); !l.ValidUntil.Equal(second) {
+		t.Errorf("paid until %s, counted until %s", second, l.ValidUntil)
+	}
+	a.do(t, "POST", "/v1/customers/"+cus, "metadata["+standin.PaymentFails+"]=")
+	a.do(t, "POST", "/v1/subscriptions/"+sub, "cancel_at_period_end=true")
+	a.Advance(second.AddDate(0, 2, 0))
+	a.changed(t, cus)
+	a.want(t, org, "free", 5)
+}
+
+// Stripe lists a hundred at once, and ten items of a subscription.
+func TestPagesAreReadToTheirEnd(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "enterprise_month", 77) // the oldest: on the last page
+	for range 130 {
+		a.buy(t, cus, "pro_month", 1)
+	}
+	a.changed(t, cus)
+	a.want(t, org, "enterprise", 77)
+
+	org, cus = a.customer(t)
+	var items []string
+	for i := range 24 {
+		items = append(items, fmt.Sprintf("items[%d][price]=price_tenantry_addon_sso_month", i))
+	}
+	items = append(items, "items[24][price]=price_tenantry_pro_year", "items[24][quantity]=8")
+	a.do(t, "POST", "/v1/subscriptions", append(items, "customer="+cus)...)
+	a.changed(t, cus)
+	if l := a.want(t, org, "pro", 8); !l.Flags["sso"] {
+		t.Errorf("got %+v", l)
+	}
+}
+
+func TestAnOutageKeepsTheLastKnownLicence(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	sub := a.buy(t, cus, "pro_month", 4)
+	a.changed(t, cus)
+	a.Outage(true)
+	a.changed(t, cus)
+	a.want(t, org, "pro", 4)
+	st, err := a.queue().Statuses(ctx, uuid.Nil, 10)
+	if err != nil || len(st) != 1 || st[0].Error != "stripe answered 503" || st[0].FailedAt == nil || st[0].Attempts != 1 || stateOf(st[0]) != "failing" {
+		t.Fatalf("got %+v, %v", st, err)
+	}
+	a.Outage(false)
+	a.do(t, "DELETE", "/v1/subscriptions/"+sub)
+	a.drain(t)
+	a.want(t, org, "pro", 4) // it backs off
+	exec(t, a.store, tenantdb.Platform(), "update licensing.sync_queue set due_at = now()")
+	a.drain(t)
+	a.want(t, org, "free", 5)
+	if st, err = a.queue().Statuses(ctx, uuid.Nil, 10); err != nil || stateOf(st[0]) != "synced" || st[0].Lag != 0 || st[0].Error != "" {
+		t.Errorf("got %+v, %v", st, err)
+	}
+}
+
+// held is a worker that stops between asking Stripe and applying the answer.
+type held struct {
+	store
+	reached, goOn chan struct{}
+}
+
+func (h held) Exists(ctx context.Context, org uuid.UUID) (bool, error) {
+	close(h.reached)
+	<-h.goOn
+	return h.store.Exists(ctx, org)
+}
+
+// A worker that lost its lease while it slept applies nothing, however late it wakes up.
+func TestALateWorkerAppliesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	h := held{store: a.store, reached: make(chan struct{}), goOn: make(chan struct{})}
+	sleepy := stripesync.NewWorker(stripesync.WorkerConfig{Queue: a.queue(), Stripe: a.client, Licences: h})
+	if _, err := a.queue().Receive(ctx, stripesync.Event{ID: "evt_1", Type: "t", Customer: cus}); err != nil {
+		t.Fatal(err)
+	}
+	woken := make(chan error)
+	go func() {
+		_, err := sleepy.Step(ctx)
+		woken <- err
+	}()
+	<-h.reached
+	if worked, err := a.worker.Step(ctx); err != nil || worked {
+		t.Fatalf("two workers hold one customer: %v, %v", worked, err)
+	}
+	exec(t, a.store, tenantdb.Platform(), "update licensing.sync_queue set leased_until = now()")
+	a.buy(t, cus, "pro_month", 6)
+	a.drain(t)
+	a.want(t, org, "pro", 6)
+	close(h.goOn)
+	if err := <-woken; err != nil {
+		t.Fatal(err)
+	}
+	a.want(t, org, "pro", 6)
+	if n := len(told(t, a.store, org, "license:sync")); n != 1 {
+		t.Errorf("told %d times of one change", n)
+	}
+}
+
+func TestAChangeDuringTheWorkIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	h := held{store: a.store, reached: make(chan struct{}), goOn: make(chan struct{})}
+	slow := stripesync.NewWorker(stripesync.WorkerConfig{Queue: a.queue(), Stripe: a.client, Licences: h})
+	receive := func(id string) {
+		t.Helper()
+		if _, err := a.queue().Receive(ctx, stripesync.Event{ID: id, Type: "t", Customer: cus}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive("evt_1")
+	done := make(chan error)
+	go func() {
+		_, err := slow.Step(ctx)
+		done <- err
+	}()
+	<-h.reached
+	receive("evt_2")
+	close(h.goOn)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := value[int](t, a.store, tenantdb.Platform(), "select count(*)::int from licensing.sync_queue"); n != 1 {
+		t.Errorf("%d customers are dirty", n)
+	}
+	a.buy(t, cus, "pro_month", 2)
+	a.drain(t)
+	a.want(t, org, "pro", 2)
+}
+
+func TestAReconciliationFindsWhatNobodyTold(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	known, cus := a.customer(t)
+	a.changed(t, cus)
+	a.buy(t, cus, "pro_month", 5)
+	unknown, other := a.customer(t)
+	a.buy(t, other, "enterprise_month", 6)
+	stranger := a.do(t, "POST", "/v1/customers", "metadata[org_id]=00000000-0000-7000-8000-00000000dead")["id"].(string)
+	a.buy(t, stranger, "pro_month", 1)
+	byHand, manual := a.customer(t)
+	a.changed(t, manual)
+	if _, err := a.store.grant(ctx, license{OrgID: byHand, Tier: "pro", Flags: map[string]bool{}, Seats: 2, Source: sourceManual}, 0, authz.Decision{}); err != nil {
+		t.Fatal(err)
+	}
+	a.buy(t, manual, "enterprise_month", 9)
+
+	if err := a.store.reconcile(ctx, a.client); err != nil {
+		t.Fatal(err)
+	}
+	a.drain(t)
+	a.want(t, known, "pro", 5)
+	a.want(t, unknown, "enterprise", 6)
+	a.want(t, byHand, "pro", 2)
+	for _, org := range []uuid.UUID{known, unknown} {
+		events := told(t, a.store, org, "license:sync")
+		if len(events) != 1 {
+			t.Fatalf("told %d times of one drift", len(events))
+		}
+		var what struct{ Drift bool }
+		if err := json.Unmarshal(events[0].Changes, &what); err != nil || !what.Drift || events[0].Actor.Type != "system" {
+			t.Errorf("told %s by %+v", events[0].Changes, events[0].Actor)
+		}
+	}
+	if err := a.store.reconcile(ctx, a.client); err != nil {
+		t.Fatal(err)
+	}
+	a.drain(t)
+	if n := len(told(t, a.store, known, "license:sync")); n != 1 {
+		t.Errorf("the same again was told: %d", n)
+	}
+	runs := value[int](t, a.store, tenantdb.Platform(),
+		"select count(*)::int from platform.outbox where topic = $1 and payload->>'action' = 'billing:reconcile'", event.Topic)
+	if runs != 2 {
+		t.Errorf("%d runs in the platform's log", runs)
+	}
+}
+
+func TestDeliveriesAreForgottenInTheEnd(t *testing.T) {
+	t.Parallel()
+	ctx, s := context.Background(), private(t)
+	q := stripesync.Queue{DB: s.db}
+	for _, id := range []string{"evt_old", "evt_new"} {
+		if _, err := q.Receive(ctx, stripesync.Event{ID: id, Type: "t"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(t, s, tenantdb.Platform(), "update licensing.stripe_events set received_at = now() - interval '31 days' where id = 'evt_old'")
+	if err := s.forgetDeliveries(ctx); err != nil {
+		t.Fatal(err)
+	}
+	left, err := tenantdb.Rows(ctx, s.db, tenantdb.Platform(), pgx.RowTo[string], "select id from licensing.stripe_events")
+	if err != nil || len(left) != 1 || left[0] != "evt_new" {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
