@@ -114,7 +114,9 @@ func TestServedPoliciesAreWatched(t *testing.T) {
 	edit(t, project, func(string) string { return good })
 	becomes(t, "mended", func() bool { return !s.State().Broken })
 
-	edit(t, project, func(text string) string { return strings.Replace(text, "derivedRoles: [org_guest]", "derivedRoles: [nobody]", 1) })
+	edit(t, project, func(text string) string {
+		return strings.Replace(text, "derivedRoles: [org_guest]", "derivedRoles: [nobody]", 1)
+	})
 	becomes(t, "it does not compile", func() bool { return s.State().Broken })
 	edit(t, project, func(string) string { return good })
 	becomes(t, "it compiles again", func() bool { return !s.State().Broken })

@@ -94,7 +94,9 @@ func TestReplicasSharePlans(t *testing.T) {
 	server, shared := store(t)
 	c := client(t)
 	a, b := replica(t, c, shared, nil), replica(t, c, shared, nil)
-	p := member("tenantry-app", func(_ *principal.Caller, t *principal.Tenant) { t.Teams = []principal.Team{{ID: ourTeam, Roles: []string{"lead"}}} }, "member")
+	p := member("tenantry-app", func(_ *principal.Caller, t *principal.Tenant) {
+		t.Teams = []principal.Team{{ID: ourTeam, Roles: []string{"lead"}}}
+	}, "member")
 	known := map[string]any{"org_id": acme, "org_status": "active", "license_tier": "enterprise"}
 	fresh, err := a.Plan(t.Context(), p, "read", "project", known)
 	if err != nil {
