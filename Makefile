@@ -21,7 +21,7 @@ include .env
 export $(shell sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env)
 endif
 
-.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-e2e openapi hooks help
+.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-token bench-e2e openapi hooks help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,10 @@ bench-list: $(DEVSTACK) ## lists out of a million resources against the hand-wri
 
 bench-export: $(DEVSTACK) ## the memory and speed of an export of a million rows
 	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkExport$$' -benchtime 1x -timeout 30m ./orgs
+
+bench-token: $(DEVSTACK) ## a token against the bare RSA verification, and what identity adds to a request
+	go test -run '^$$' -bench Verify -benchtime 2s ./identity/token
+	@exec $(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench Authenticate ./identity
 
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...

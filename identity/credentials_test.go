@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func exec(t *testing.T, scope tenantdb.Scope, sql string, args ...any) {
+func exec(t testing.TB, scope tenantdb.Scope, sql string, args ...any) {
 	t.Helper()
 	err := open().Tx(context.Background(), scope, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(context.Background(), sql, args...)
@@ -30,7 +30,7 @@ func exec(t *testing.T, scope tenantdb.Scope, sql string, args ...any) {
 	}
 }
 
-func somebody(t *testing.T, platformRoles ...string) uuid.UUID {
+func somebody(t testing.TB, platformRoles ...string) uuid.UUID {
 	t.Helper()
 	id := rowid.New()
 	exec(t, tenantdb.Scope{}, `insert into identity.users (id, issuer, subject, email, email_verified, username, name, platform_roles)

@@ -26,7 +26,7 @@ type issuer struct {
 	key ed25519.PrivateKey
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -45,7 +45,7 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-func (i *issuer) sign(t *testing.T, claims map[string]any) string {
+func (i *issuer) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	encode := func(v any) string {
 		text, err := json.Marshal(v)
@@ -58,7 +58,7 @@ func (i *issuer) sign(t *testing.T, claims map[string]any) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(i.key, []byte(signed)))
 }
 
-func (i *issuer) access(t *testing.T, subject, session string, issued time.Time) string {
+func (i *issuer) access(t testing.TB, subject, session string, issued time.Time) string {
 	return i.sign(t, map[string]any{"iss": i.URL, "aud": "tenantry-app", "azp": "app", "typ": "Bearer", "sub": subject, "sid": session,
 		"jti": rowid.New().String(), "iat": issued.Unix(), "exp": issued.Add(10 * time.Minute).Unix()})
 }
@@ -73,7 +73,7 @@ func (i *issuer) logout(t *testing.T, changes map[string]any) string {
 	return i.sign(t, claims)
 }
 
-func newService(t *testing.T, i *issuer) (*Service, *clock) {
+func newService(t testing.TB, i *issuer) (*Service, *clock) {
 	t.Helper()
 	c := &clock{now: time.Now()}
 	tokens, err := token.New(token.Config{Issuer: i.URL, Audiences: clients, Now: c.Now})

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-jose/go-jose/v4/json" // case-sensitive, refuses duplicate members
+	// Case-sensitive, refuses duplicate members at every depth and bytes that are not UTF-8; the
+	// standard library's encoding/json/v2 from Go 1.27 on.
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Claims is what a verified access token says. It is shared between callers that
@@ -71,22 +74,24 @@ type wire struct {
 // parseClaims decodes a payload. Members that only add detail may have any type;
 // those that decide something must have the right one.
 func parseClaims(payload []byte) (*wire, error) {
-	// Into `any` first: only that looks for duplicate members at every depth.
-	var whole any
-	if err := json.Unmarshal(payload, &whole); err != nil {
-		return nil, err
-	}
-	var w wire
+	var w *wire // null is no object: it leaves w nil
 	if err := json.Unmarshal(payload, &w); err != nil {
 		return nil, err
 	}
-	return &w, nil
+	if w == nil {
+		w = new(wire)
+	}
+	return w, nil
 }
 
 // lenient holds a T, or the zero T where the token has something else there.
 type lenient[T any] struct{ value T }
 
-func (l *lenient[T]) UnmarshalJSON(raw []byte) error {
+func (l *lenient[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
 	var value T
 	if json.Unmarshal(raw, &value) == nil {
 		l.value = value
@@ -97,13 +102,12 @@ func (l *lenient[T]) UnmarshalJSON(raw []byte) error {
 // stringOrList is the type of aud (RFC 7519 §4.1.3).
 type stringOrList []string
 
-func (s *stringOrList) UnmarshalJSON(raw []byte) error {
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		*s = stringOrList{one}
-		return nil
+func (s *stringOrList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '"' {
+		return json.UnmarshalDecode(dec, (*[]string)(s))
 	}
-	return json.Unmarshal(raw, (*[]string)(s))
+	*s = make(stringOrList, 1)
+	return json.UnmarshalDecode(dec, &(*s)[0])
 }
 
 // organizations is Keycloak's organization claim: a list of aliases or, where its
@@ -113,13 +117,13 @@ type organizations struct {
 	present bool // null counts: it names no organisation
 }
 
-func (o *organizations) UnmarshalJSON(raw []byte) error {
+func (o *organizations) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	o.present = true
-	if json.Unmarshal(raw, &o.aliases) == nil {
-		return nil
+	if dec.PeekKind() != '{' {
+		return json.UnmarshalDecode(dec, &o.aliases)
 	}
-	var byAlias map[string]any
-	if err := json.Unmarshal(raw, &byAlias); err != nil {
+	var byAlias map[string]jsontext.Value
+	if err := json.UnmarshalDecode(dec, &byAlias); err != nil {
 		return err
 	}
 	o.aliases = make([]string, 0, len(byAlias))

@@ -8,7 +8,9 @@
 //     headers, token type, issuer, audience, times, algorithm;
 //  3. the issuer's keys, fetched again only for an unknown key id and at most once
 //     per [RefetchInterval], however many bad tokens arrive;
-//  4. the signature, checked by go-oidc.
+//  4. the signature, checked with the one algorithm that fits the key.
+//
+// Logout tokens, which are rare, go through go-oidc instead of 1 and 4.
 //
 // A refused token is an [*Error] with a [Reason]. The package knows nothing of HTTP
 // requests or users: turning claims into a caller is the identity service's work.

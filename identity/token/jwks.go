@@ -7,10 +7,12 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,11 +27,30 @@ const (
 	minRSABits  = 2048
 )
 
-// publicKey is one signing key of the issuer, ready for go-oidc.
+// publicKey is one signing key of the issuer, for the one algorithm that fits it.
 type publicKey struct {
 	id, alg string
 	key     crypto.PublicKey
-	set     oidc.StaticKeySet
+	set     oidc.StaticKeySet // the same for go-oidc
+}
+
+// verifies says whether signature is this key's over signed, by the key's one algorithm.
+func (k *publicKey) verifies(signed, signature []byte) bool {
+	if key, ok := k.key.(ed25519.PublicKey); ok {
+		return ed25519.Verify(key, signed, signature)
+	}
+	sum := sha256.Sum256(signed)
+	switch key := k.key.(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature) == nil
+	case *ecdsa.PublicKey: // two 32-byte numbers (RFC 7518 §3.4)
+		if len(signature) != 64 {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(key, sum[:], r, s)
+	}
+	return false
 }
 
 // keyRing is the outcome of one fetch; it never changes.

@@ -2,13 +2,13 @@ package token
 
 import (
 	"context"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/go-jose/go-jose/v4/json"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Logout is a logout token that was verified (OpenID Connect Back-Channel Logout 1.0 §2.4). It names a
@@ -56,7 +56,7 @@ func (v *Verifier) inspectLogout(raw string) (head header, err error) {
 		return head, refuse(Malformed, "not three parts")
 	}
 	for i, into := range []any{&head, &payload} {
-		text, err := base64.RawURLEncoding.Strict().DecodeString(parts[i])
+		text, err := base64url.DecodeString(parts[i])
 		if err != nil || json.Unmarshal(text, into) != nil {
 			return head, refuse(Malformed, "part")
 		}
@@ -66,7 +66,7 @@ func (v *Verifier) inspectLogout(raw string) (head header, err error) {
 		return head, refuse(Malformed, "critical header")
 	case !slices.Contains(logoutTypes, strings.ToLower(head.Type)):
 		return head, refuse(WrongType, "")
-	case !slices.Contains(algorithms, head.Algorithm):
+	case !slices.Contains(algorithms, head.Algorithm) || head.bringsKey():
 		return head, refuse(BadSignature, "algorithm")
 	case payload.Issuer != v.issuer:
 		return head, refuse(WrongIssuer, "")
@@ -98,13 +98,13 @@ func (v *Verifier) logout(t *oidc.LogoutToken) (*Logout, error) {
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 type logoutPayload struct {
-	Issuer    string                     `json:"iss"`
-	Subject   string                     `json:"sub"`
-	SessionID string                     `json:"sid"`
-	TokenID   string                     `json:"jti"`
-	Expiry    *float64                   `json:"exp"`
-	Nonce     json.RawMessage            `json:"nonce"`
-	Events    map[string]json.RawMessage `json:"events"`
+	Issuer    string                    `json:"iss"`
+	Subject   string                    `json:"sub"`
+	SessionID string                    `json:"sid"`
+	TokenID   string                    `json:"jti"`
+	Expiry    *float64                  `json:"exp"`
+	Nonce     jsontext.Value            `json:"nonce"`
+	Events    map[string]jsontext.Value `json:"events"`
 }
 
 // fault says which rule of §2.4 the payload breaks; "" if none.
