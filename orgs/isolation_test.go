@@ -39,7 +39,7 @@ func setup(t testing.TB) bundle {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	write("insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, '{member}')", b.org, b.user)
+	write("insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, '{member,owner}')", b.org, b.user)
 	write("insert into orgs.teams (org_id, id, name) values ($1, $2, 'team')", b.org, b.team)
 	write("insert into orgs.team_memberships (org_id, team_id, user_id, team_roles) values ($1, $2, $3, '{lead}')", b.org, b.team, b.user)
 	write("insert into licensing.licenses (org_id, tier, seats, source) values ($1, 'pro', 1, 'manual')", b.org)
@@ -62,7 +62,7 @@ func setup(t testing.TB) bundle {
 		values ($1, '', '', '', '', true, '{}', '{}', '{}', '', '{}', '{}', '', '')`, b.org)
 	write("insert into orgs.settings (org_id, key, value) values ($1, 'locale.language', '\"fr\"')", b.org)
 	write(`insert into orgs.invitations (org_id, id, email, org_roles, token_hash, invited_by, expires_at)
-		values ($1, $2, 'a@example.test', '{member}', sha256($3), $4, now() + interval '1 day')`,
+		values ($1, $2, $1::uuid || '@example.test', '{member}', sha256($3), $4, now() + interval '1 day')`,
 		b.org, b.invitation, b.invitation[:], b.user)
 	for _, k := range kinds {
 		again := e
