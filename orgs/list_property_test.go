@@ -9,9 +9,9 @@ import (
 
 	"encore.app/authz"
 	"encore.app/authz/principal"
-	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/beta/errs"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -123,7 +123,7 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 func (c crowd) listed(ctx context.Context, k kind) ([]string, error) {
 	visible, args, err := authz.Visible(ctx, k.name, c.org.String(), k.columns(), 4)
 	if err != nil {
-		if fault.DetailsOf(err).Reason == fault.PolicyDenied {
+		if errs.Code(err) == errs.PermissionDenied {
 			return nil, nil // refused rather than shown an empty list
 		}
 		return nil, err

@@ -55,7 +55,7 @@ func TestTheSeedIsTheSameEveryTimeAndLeavesTheRestAlone(t *testing.T) {
 	if err != nil || again.Tenants != 0 || again.Rows != 0 {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
-	orgs, err := tenantdb.Rows(ctx, open().db, tenantdb.Platform(), pgx.RowToStructByPos[org], selectOrg+" where slug like 'seed-beef-%' order by id")
+	orgs, err := tenantdb.Rows(ctx, open().db, tenantdb.Platform(), pgx.RowToStructByPos[org], "select "+orgColumns+" from orgs.orgs o where o.slug like 'seed-beef-%' order by o.id")
 	if err != nil {
 		t.Fatal(err)
 	}
