@@ -21,7 +21,7 @@ include .env
 export $(shell sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env)
 endif
 
-.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-token bench-e2e openapi hooks help
+.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-token bench-broker chaos bench-e2e openapi hooks help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -102,6 +102,9 @@ bench-export: $(DEVSTACK) ## the memory and speed of an export of a million rows
 bench-token: $(DEVSTACK) ## a token against the bare RSA verification, and what identity adds to a request
 	go test -run '^$$' -bench Verify -benchtime 2s ./identity/token
 	@exec $(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench Authenticate ./identity
+
+bench-broker: $(DEVSTACK) ## publish-confirm and consume-ack over RabbitMQ against a bare amqp091-go loop
+	@BENCH_BROKER=1 $(DEVSTACK) exec --real --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -count=1 -v -run TestThroughputAgainstABareLoop $(BENCH_FLAGS) ./infra/platform/broker
 
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...

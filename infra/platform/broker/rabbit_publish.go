@@ -98,9 +98,9 @@ func newPublisher(conn *amqp.Connection) (*publisher, error) {
 		return nil, err
 	}
 	p := &publisher{ch: ch, slots: make(chan struct{}, window)}
-	// Returns have no buffer and are read by the one goroutine that reads the confirms: RabbitMQ sends
-	// the return of a message before its confirm, so it is seen before it.
-	returns, confirms := ch.NotifyReturn(make(chan amqp.Return)), ch.NotifyPublish(make(chan amqp.Confirmation))
+	// RabbitMQ sends the return of a message before its confirm. Returns have no buffer and are read by
+	// the goroutine that reads the confirms: it has the return before the confirm is even in its buffer.
+	returns, confirms := ch.NotifyReturn(make(chan amqp.Return)), ch.NotifyPublish(make(chan amqp.Confirmation, window))
 	p.over.Go(func() { p.collect(returns, confirms) })
 	blockings := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
 	p.over.Go(func() {
