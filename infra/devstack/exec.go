@@ -41,11 +41,7 @@ func Exec(ctx context.Context, config Config, command []string) (code int, err e
 		return 0, err
 	}
 	defer s.stop()
-	port, err := s.ports.pick("app")
-	if err != nil {
-		return 0, err
-	}
-	child, err := launch("command", command, s.environ(Env{"PORT": strconv.Itoa(port)}), "")
+	child, err := launch("command", command, s.environ(nil), "")
 	if err != nil {
 		return 0, err
 	}

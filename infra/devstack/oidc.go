@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,12 +60,12 @@ func (s *stack) planIssuer() plan {
 // serveIssuer serves the development issuer in this process.
 func (s *stack) serveIssuer(listener net.Listener) (started, error) {
 	files := s.realmFiles()
-	demo, err := realm.Load(os.Getenv, files...)
+	demo, err := realm.Load(s.realmEnv, files...)
 	if err != nil {
 		return started{}, err
 	}
 	i, err := issuer.New(issuer.Config{
-		RealmFiles: files, BaseURL: baseURL(listener), AppEnv: s.config.Env["APP_ENV"],
+		RealmFiles: files, Env: s.realmEnv, BaseURL: baseURL(listener), AppEnv: s.config.Env["APP_ENV"],
 		KeyFile: s.data.join("issuer-keys.json"),
 	})
 	if err != nil {
@@ -89,6 +88,17 @@ func (s *stack) serveIssuer(listener net.Listener) (started, error) {
 		}
 		<-done
 	}}, nil
+}
+
+// apiVariable tells the realm where the app is: its clients are told there of sign-outs.
+const apiVariable = "TENANTRY_API_URL"
+
+// realmEnv fills the placeholders of the realm files.
+func (s *stack) realmEnv(name string) string {
+	if name == apiVariable && s.config.Env[name] == "" {
+		return "http://127.0.0.1:" + s.config.Env.or("PORT", defaultPort)
+	}
+	return s.config.Env[name]
 }
 
 // baseURL is how this machine reaches a listener, one for all interfaces included.

@@ -108,7 +108,7 @@ func (s *stack) configureKeycloak(ctx context.Context, config *keycloak.Config) 
 	config.RealmFiles = s.realmFiles()
 	config.Dir = s.data.join("keycloak")
 	config.LogFile, config.PIDFile, config.Logf = s.data.log("keycloak"), s.data.pid("keycloak"), s.logf
-	config.Env = s.config.Env.List()
+	config.Env = s.config.Env.With(Env{apiVariable: s.realmEnv(apiVariable)}).List()
 	version, err := keycloak.Version(config.Home)
 	if err != nil {
 		return "", fmt.Errorf("KEYCLOAK_HOME: %w", err)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -96,6 +97,13 @@ func start(ctx context.Context, config Config, data *dataDir) (*stack, error) {
 	var err error
 	if s.ports, err = loadPorts(data.join("ports.json")); err != nil {
 		return nil, err
+	}
+	if config.throwAway { // beside any other app, and known before the realm names it
+		port, err := s.ports.pick("app")
+		if err != nil {
+			return nil, err
+		}
+		s.config.Env = config.Env.With(Env{"PORT": strconv.Itoa(port)})
 	}
 	plans := s.plan()
 	if err := s.install(ctx, plans); err != nil {

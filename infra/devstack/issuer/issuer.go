@@ -30,6 +30,8 @@ const (
 type Config struct {
 	// RealmFiles are laid over each other in order.
 	RealmFiles []string
+	// Env fills the files' placeholders; nil is os.Getenv.
+	Env func(string) string
 	// BaseURL is where clients reach the handler, without the realm's path.
 	BaseURL string
 	// AppEnv must be dev (or empty) or test.
@@ -80,7 +82,10 @@ func New(c Config) (*Issuer, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, errors.New("issuer: BaseURL is not an http(s) URL")
 	}
-	r, err := realm.Load(os.Getenv, c.RealmFiles...)
+	if c.Env == nil {
+		c.Env = os.Getenv
+	}
+	r, err := realm.Load(c.Env, c.RealmFiles...)
 	if err != nil {
 		return nil, err
 	}

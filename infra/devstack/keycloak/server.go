@@ -38,7 +38,7 @@ type Config struct {
 	Management int // the port that Keycloak opens beside it
 	LogFile    string
 	PIDFile    string
-	Env        []string // PATH and JAVA_HOME are read from it
+	Env        []string // PATH, JAVA_HOME and the realm's TENANTRY_… are read from it
 	Logf       func(format string, args ...any)
 }
 
@@ -84,8 +84,10 @@ func (c Config) environ() []string {
 		// A short life: fast to start matters, the last bit of speed does not.
 		"JAVA_OPTS_APPEND=-XX:TieredStopAtLevel=1"}
 	for _, item := range c.Env {
-		if strings.HasPrefix(item, "PATH=") || strings.HasPrefix(item, "JAVA_HOME=") {
-			env = append(env, item)
+		for _, prefix := range []string{"PATH=", "JAVA_HOME=", "TENANTRY_"} {
+			if strings.HasPrefix(item, prefix) {
+				env = append(env, item)
+			}
 		}
 	}
 	return env
