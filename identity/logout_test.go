@@ -81,6 +81,9 @@ func newService(t testing.TB, i *issuer) (*Service, *clock) {
 		t.Fatal(err)
 	}
 	t.Cleanup(tokens.Close)
+	if err := open().Pool().Ping(context.Background()); err != nil { // see setup
+		t.Fatal(err)
+	}
 	return &Service{tokens: tokens, db: open(), users: newUsers(open(), c.Now)}, c
 }
 
