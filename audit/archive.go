@@ -27,6 +27,8 @@ type bucket interface {
 	objects.Lister
 }
 
+func checkpointBucket() bucket { return objects.BucketRef[bucket](Checkpoints) }
+
 // archive puts checkpoints into the bucket, each checked against the one before it.
 type archive struct {
 	store     store

@@ -92,6 +92,11 @@ func leafOf(e event.Event, personal map[string]sealed) ([]byte, error) {
 	return ledger.Leaf(text)
 }
 
+func hashOf(leaf []byte) []byte {
+	h := ledger.Hash(leaf)
+	return h[:]
+}
+
 // unseal puts back what may be read of the personal values, with what proves it.
 func (r *keyring) unseal(ctx context.Context, rows []kept) ([]event.Event, error) {
 	persons := map[uuid.UUID]struct{}{}

@@ -22,6 +22,8 @@ const (
 	sequenceWidth = 4
 	// archiveEvery is how often new checkpoints leave for the object store.
 	archiveEvery = 5 * time.Second
+	// adoptEvery is how often events are looked for that an older version wrote.
+	adoptEvery = 5 * time.Second
 )
 
 var (
@@ -58,6 +60,7 @@ func startSequencer(s store, keys *ledger.Keys, a *archive) *sequencer {
 	q := &sequencer{store: s, keys: keys, archive: a, wake: make(chan struct{}, 1), cancel: cancel, tampered: map[uuid.UUID]bool{}}
 	q.done.Go(func() { q.loop(ctx, sequencePoll, q.wake, q.pass) })
 	q.done.Go(func() { q.loop(ctx, archiveEvery, nil, q.put) })
+	q.done.Go(func() { q.loop(ctx, adoptEvery, nil, q.store.adopt) })
 	return q
 }
 

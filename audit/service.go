@@ -26,7 +26,6 @@ import (
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/pubsub"
 	"encore.dev/shutdown"
-	"encore.dev/storage/objects"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/mod/sumdb/note"
@@ -53,7 +52,7 @@ func initService() (*Service, error) {
 	store := newStore(db)
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	checkpoints := objects.BucketRef[bucket](Checkpoints)
+	checkpoints := checkpointBucket()
 	keys, err := loadKeys(ctx, checkpoints)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"encore.app/audit/event"
-	"encore.app/audit/ledger"
 	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
@@ -39,11 +38,10 @@ func (s store) append(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return fmt.Errorf("audit: leaf: %w", err)
 	}
-	hash := ledger.Hash(leaf)
 	var batch pgx.Batch
 	batch.Queue(insertEvent, e.OrgID, e.ID, e.OccurredAt, e.Actor.ID, e.Actor.Type,
 		e.Actor.ImpersonatorID, e.Action, e.Resource.Kind, e.Resource.ID, e.Outcome,
-		e.RequestID, e.DecisionID, e.PolicyVersion, e.IP, e.Changes, personal, hash[:])
+		e.RequestID, e.DecisionID, e.PolicyVersion, e.IP, e.Changes, personal, hashOf(leaf))
 	outbox.QueueSettle(&batch, e.ID)
 	if err := s.db.Send(ctx, scopeOf(e.OrgID), &batch); err != nil {
 		return fmt.Errorf("audit: append: %w", err)

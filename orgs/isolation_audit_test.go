@@ -21,7 +21,6 @@ func auditRows(t testing.TB, org uuid.UUID) {
 			"insert into audit.leaves (org_id, seq, event_id, leaf_hash) values ($1, 1, $2::uuid, sha256(''))",
 			"insert into audit.nodes (org_id, level, n, hash) values ($1, 1, 0, sha256(uuid_send($2::uuid)))",
 			"insert into audit.logs (org_id, size, root, frontier, checkpoint, signed_at) values ($1, 0, sha256(uuid_send($2::uuid)), '', '', now())",
-			"insert into audit.retention (org_id, days) values ($1, length($2::text))",
 			"insert into audit.sinks (org_id, id, url, secret, next_seq) values ($1, $2::uuid, '', '', 1)",
 			"insert into audit.deliveries (org_id, id, sink_id, event_id, seq) select $1, $2::uuid, id, $2::uuid, 1 from audit.sinks where org_id = $1",
 		} {

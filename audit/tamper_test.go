@@ -1,0 +1,246 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"encore.app/audit/ledger"
+	"encore.app/infra/platform/rowid"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// asOwner runs statements about one log as somebody does who holds the database: no trigger stops
+// them and no policy hides a row. The tables' owner can do all that a superuser can, here.
+func asOwner(t *testing.T, org uuid.UUID, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	tables := []string{"audit.events", "audit.leaves", "audit.nodes", "audit.logs"}
+	err := testDB().Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		for _, table := range tables {
+			if _, err := tx.Exec(ctx, "alter table "+table+" disable trigger user, disable row level security"); err != nil {
+				return err
+			}
+		}
+		for _, sql := range statements {
+			if tag, err := tx.Exec(ctx, sql, org); err != nil || tag.RowsAffected() == 0 {
+				return fmt.Errorf("%s: %d rows: %w", sql, tag.RowsAffected(), err)
+			}
+		}
+		for _, table := range tables {
+			if _, err := tx.Exec(ctx, "alter table "+table+" enable trigger user, enable row level security"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each way to tamper is found by somebody who holds an export and a checkpoint from before.
+// Not parallel: who holds the database changes tables under everybody's feet.
+func TestTamperingBySQLIsFound(t *testing.T) {
+	const forgeLeaf = "update audit.leaves set leaf_hash = sha256('forged') where org_id = $1 and seq = 100"
+	for name, c := range map[string]struct {
+		sql  []string // $1 is the organisation
+		want string
+	}{
+		"change": {[]string{"update audit.events set outcome = 'failed' where org_id = $1 and id = (select event_id from audit.leaves where org_id = $1 and seq = 100)"},
+			"entry 100 "},
+		"change a leaf": {[]string{forgeLeaf}, "entry 100 "},
+		"change an event and its leaf and what is above": {[]string{
+			"update audit.events set outcome = 'failed' where org_id = $1 and id = (select event_id from audit.leaves where org_id = $1 and seq = 100)",
+			forgeLeaf, "update audit.nodes set hash = sha256('forged') where org_id = $1"}, "entry 100 "},
+		"delete a payload": {[]string{"delete from audit.events where org_id = $1 and id = (select event_id from audit.leaves where org_id = $1 and seq = 100)"},
+			"entry 100 (event"},
+		"delete": {[]string{
+			"delete from audit.events where org_id = $1 and id = (select event_id from audit.leaves where org_id = $1 and seq = 100)",
+			"delete from audit.leaves where org_id = $1 and seq = 100"}, "entry 100: removed"},
+		"delete and close the gap": {[]string{
+			"delete from audit.leaves where org_id = $1 and seq = 100",
+			"update audit.leaves set seq = seq + 1000 where org_id = $1 and seq > 100",
+			"update audit.leaves set seq = seq - 1001 where org_id = $1 and seq > 1000"}, "entry 300: removed"},
+		"insert": {[]string{
+			"insert into audit.leaves (org_id, seq, event_id, leaf_hash) select org_id, 301, gen_random_uuid(), leaf_hash from audit.leaves where org_id = $1 and seq = 1",
+			"update audit.logs set size = 301 where org_id = $1"}, "inserted"},
+		"swap payloads": {[]string{`
+update audit.events e set occurred_at = o.occurred_at, changes = o.changes, personal = o.personal
+  from audit.events o, audit.leaves a, audit.leaves b
+ where a.org_id = $1 and a.seq = 100 and b.org_id = $1 and b.seq = 200 and e.org_id = $1 and o.org_id = $1
+   and ((e.id = a.event_id and o.id = b.event_id) or (e.id = b.event_id and o.id = a.event_id))`}, "entry 200 "},
+		"swap": {[]string{
+			"update audit.leaves set seq = 1000 where org_id = $1 and seq = 100",
+			"update audit.leaves set seq = 100 where org_id = $1 and seq = 200",
+			"update audit.leaves set seq = 200 where org_id = $1 and seq = 1000"}, "among the entries 1 to 256"},
+		"empty the payloads": {[]string{"delete from audit.events where org_id = $1"}, "entry 300: the payloads up to here were removed"},
+		"empty":              {[]string{"delete from audit.events where org_id = $1", "delete from audit.leaves where org_id = $1"}, "entry 1: removed, and all up to 300"},
+		"empty all":          {[]string{"delete from audit.events where org_id = $1", "delete from audit.leaves where org_id = $1", "delete from audit.nodes where org_id = $1", "delete from audit.logs where org_id = $1"}, "rolled back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, org := testService(t), rowid.New()
+			fill(t, s.store, org, 300)
+			earlier := checkpointOf(t, s, org)
+			asOwner(t, org, c.sql...)
+			found := ""
+			for _, query := range []string{"", "proofs=true"} {
+				r, err := reverify(t, s, org, query, &earlier)
+				if err != nil { // the server itself cannot make sense of it
+					found += err.Error() + "\n"
+					continue
+				}
+				if r.OK() {
+					t.Errorf("%q: nothing was found", query)
+				}
+				for _, f := range r.Findings {
+					found += f.String() + "\n"
+				}
+			}
+			if !strings.Contains(found, c.want) {
+				t.Errorf("nobody said %q\n%s", c.want, found)
+			}
+		})
+	}
+}
+
+// reverify exports what can be exported and verifies it.
+func reverify(t *testing.T, s *Service, org uuid.UUID, query string, earlier *ledger.Checkpoint) (*ledger.Report, error) {
+	t.Helper()
+	ctx := context.Background()
+	x, err := parseExport(org, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := s.store.log(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	form, err := s.formOf(ctx, x, state)
+	if err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	if err := s.stream(ctx, w, x, state.Size, form); err != nil {
+		return nil, err
+	}
+	return ledger.Verify(bytes.NewReader(w.Body.Bytes()), ledger.Options{Keys: s.verifiers, Earlier: earlier})
+}
+
+// rollBack makes of a log what a backup from when it had size entries would.
+func rollBack(t *testing.T, org uuid.UUID, was logState) {
+	t.Helper()
+	asOwner(t, org,
+		fmt.Sprintf("delete from audit.events where org_id = $1 and id in (select event_id from audit.leaves where org_id = $1 and seq > %d)", was.Size),
+		fmt.Sprintf("delete from audit.leaves where org_id = $1 and seq > %d", was.Size),
+		fmt.Sprintf("update audit.logs set size = %d, root = '\\x%x', frontier = '\\x%x', checkpoint = '%s' where org_id = $1",
+			was.Size, was.Root, was.Frontier, was.Checkpoint))
+}
+
+func TestARestoredBackupIsFound(t *testing.T) {
+	ctx, s, org := context.Background(), testService(t), rowid.New()
+	fill(t, s.store, org, 100)
+	backup, err := s.store.log(ctx, org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s.store, org, 100)
+	earlier := checkpointOf(t, s, org)
+
+	rollBack(t, org, backup)
+	r, err := reverify(t, s, org, "", &earlier)
+	if err != nil || r.OK() || !strings.Contains(r.Findings[0].String(), "rolled back: it had 200 entries once and has 100") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	fill(t, s.store, org, 150) // and it went on as if nothing had happened
+	r, err = reverify(t, s, org, "", &earlier)
+	if err != nil || r.OK() || !strings.Contains(r.Findings[0].String(), "rewritten: among its first 200 entries") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := s.consistency(ctx, org, 200); err != nil {
+		t.Fatal(err) // it proves a continuation of another log, which the earlier checkpoint contradicts
+	}
+}
+
+// The app finds out by itself, from the checkpoints that are out of the database's reach.
+func TestTheArchiveContradictsATamperedLog(t *testing.T) {
+	ctx, s := context.Background(), testService(t)
+	put := func(a *archive, org uuid.UUID) error {
+		t.Helper()
+		waiting, err := a.waiting(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range waiting {
+			if u.Org == org {
+				return a.put(ctx, u)
+			}
+		}
+		return errors.New("nothing to archive")
+	}
+	fresh := func() *archive {
+		t.Helper()
+		a, err := newArchive(s.store, checkpointBucket(), s.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for name, tamper := range map[string]func(org uuid.UUID, backup logState){
+		"rolled back": func(org uuid.UUID, backup logState) { rollBack(t, org, backup) },
+		"rolled back and gone on": func(org uuid.UUID, backup logState) {
+			rollBack(t, org, backup)
+			fill(t, s.store, org, 20)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			org := rowid.New()
+			running := fresh()
+			fill(t, s.store, org, 5)
+			backup, err := s.store.log(ctx, org)
+			if err == nil {
+				err = put(running, org)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill(t, s.store, org, 5)
+			if err := put(running, org); err != nil {
+				t.Fatalf("an honest log: %v", err)
+			}
+			tamper(org, backup)
+			for which, a := range map[string]*archive{"the process that archived": running, "one that was started since": fresh()} {
+				if err := put(a, org); !errors.Is(err, errContradiction) {
+					t.Errorf("%s: %v", which, err)
+				}
+			}
+		})
+	}
+}
+
+// A log whose stored state was changed is not extended: that would sign the change.
+func TestASequencerSignsNoTamperedState(t *testing.T) {
+	ctx, s, org := context.Background(), testService(t), rowid.New()
+	for name, sql := range map[string]string{
+		"root":     "update audit.logs set root = sha256('forged') where org_id = $1",
+		"frontier": "update audit.logs set frontier = sha256('forged') || sha256('forged') where org_id = $1",
+		"a leaf ahead": `insert into audit.leaves (org_id, seq, event_id, leaf_hash)
+			select $1, size + 1, gen_random_uuid(), sha256('forged') from audit.logs where org_id = $1`,
+	} {
+		org = rowid.New()
+		fill(t, s.store, org, 6)
+		asOwner(t, org, sql)
+		if err := s.store.append(ctx, newEvent(org)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.sequence(ctx, org, s.keys); !errors.Is(err, errTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
