@@ -94,6 +94,8 @@ func (s store) writeOrg(ctx context.Context, c statement) (org, error) {
 	switch {
 	case tenantdb.Violates(err, "orgs_slug"):
 		return org{}, errSlugTaken
+	case tenantdb.Violates(err, "orgs_erased_for_good"):
+		return org{}, errErased
 	case err != nil:
 		return org{}, fmt.Errorf("orgs: write organisation: %w", err)
 	}

@@ -1,0 +1,177 @@
+package orgs
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"encore.app/authz"
+	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+func TestOnlyWhatIsSuspendedUnheldAndExportedIsErased(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	at := func(ago time.Duration) *time.Time { then := now.Add(-ago); return &then }
+	for name, c := range map[string]struct {
+		o       offboarding
+		without bool
+		want    error
+	}{
+		"ready":                  {o: offboarding{Status: "suspended", SuspendedAt: at(2 * time.Hour), ExportedAt: at(time.Hour)}},
+		"without an export":      {o: offboarding{Status: "suspended", SuspendedAt: at(2 * time.Hour)}, want: errExportRequired},
+		"asked for without":      {o: offboarding{Status: "suspended", SuspendedAt: at(2 * time.Hour)}, without: true},
+		"held":                   {o: offboarding{Status: "suspended", SuspendedAt: at(2 * time.Hour), ExportedAt: at(time.Hour), HeldAt: at(0)}, want: errHeld},
+		"held, asked for anyway": {o: offboarding{Status: "suspended", SuspendedAt: at(2 * time.Hour), HeldAt: at(0)}, without: true, want: errHeld},
+		"too early":              {o: offboarding{Status: "suspended", SuspendedAt: at(time.Minute), ExportedAt: at(0)}, want: errEraseTooEarly},
+		"active":                 {o: offboarding{Status: "active"}, without: true, want: errNotSuspended},
+	} {
+		if got := c.o.mayBeErased(now, time.Hour, c.without); !errors.Is(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func status(t *testing.T, org uuid.UUID, from, to string) error {
+	t.Helper()
+	ctx := context.Background()
+	e, err := orgEvent(ctx, org, "org:suspend", authz.Decision{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = open().setStatus(ctx, org, from, to, e)
+	return err
+}
+
+// Whatever tables there will be: after an erasure none has a row of the organisation, except those
+// that keep its hashes and its tombstone.
+func TestAnErasedOrganisationLeavesATombstoneAndHashes(t *testing.T) {
+	t.Parallel()
+	ctx, b, other := context.Background(), setup(t), setup(t)
+	service := &Service{store: open()}
+	if err := status(t, b.org, "active", "suspended"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.erase(ctx, b.org, authz.Decision{}, false); !errors.Is(err, errExportRequired) {
+		t.Fatalf("not exported: %v", err)
+	}
+	exported(t, b, "")
+	o, err := service.erase(ctx, b.org, authz.Decision{}, false)
+	if err != nil || o.ErasedAt == nil {
+		t.Fatalf("got %+v, %v", o, err)
+	}
+	stays := func(table string) bool {
+		// The log has a retention of its own, with the decisions that it refers to; what licensing
+		// holds is erased where licensing is part of the program.
+		return table == "orgs.orgs" || strings.HasPrefix(table, "audit.") || table == "authz.decisions" || strings.HasPrefix(table, "licensing.")
+	}
+	for table, column := range tenantTables(t) {
+		if n := countRows(t, tenantdb.Org(b.org), table, column+" = $1", b.org); n != 0 && !stays(table) {
+			t.Errorf("%d rows left in %s", n, table)
+		}
+		if n := countRows(t, tenantdb.Org(other.org), table, column+" = $1", other.org); n == 0 {
+			t.Errorf("another organisation's row in %s is gone", table)
+		}
+	}
+	tombstone, ok, err := open().org(ctx, platform, b.org)
+	if err != nil || !ok || tombstone.Name != "Erased" || strings.Contains(tombstone.Slug, "t"+b.org.String()) {
+		t.Errorf("got %+v, %v", tombstone, err)
+	}
+	before := *o.ErasedAt
+	if o, err = service.erase(ctx, b.org, authz.Decision{}, false); err != nil || !o.ErasedAt.Equal(before) {
+		t.Errorf("once more: %+v, %v", o, err)
+	}
+	if err := status(t, b.org, "suspended", "active"); !errors.Is(err, errErased) {
+		t.Errorf("it came back: %v", err)
+	}
+}
+
+func TestAnExportCountsOnlyForTheSuspensionThatItSaw(t *testing.T) {
+	t.Parallel()
+	ctx, b := context.Background(), setup(t)
+	exported(t, b, "") // of an active organisation
+	read := func() offboarding {
+		t.Helper()
+		o, err := open().offboarding(ctx, b.org)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	if err := status(t, b.org, "active", "suspended"); err != nil {
+		t.Fatal(err)
+	}
+	if o := read(); o.SuspendedAt == nil || o.ExportedAt != nil {
+		t.Errorf("just suspended: %+v", o)
+	}
+	exported(t, b, "")
+	if o := read(); o.ExportedAt == nil {
+		t.Errorf("exported: %+v", o)
+	}
+	for _, step := range [][2]string{{"suspended", "active"}, {"active", "suspended"}} {
+		if err := status(t, b.org, step[0], step[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := read(); o.ExportedAt != nil {
+		t.Errorf("suspended again: %+v", o)
+	}
+}
+
+func TestErasingAPersonTakesTheInvitationsToTheirAddress(t *testing.T) {
+	t.Parallel()
+	ctx, b, other := context.Background(), setup(t), setup(t)
+	email := "erase." + b.user.String() + "@example.test"
+	for _, in := range []bundle{b, other} {
+		err := open().db.Tx(ctx, tenantdb.Org(in.org), func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `insert into orgs.invitations (org_id, id, email, org_roles, token_hash, invited_by, expires_at)
+				values ($1, gen_random_uuid(), $2::text, '{member}', sha256($2::text::bytea), $3, now())`, in.org, email, in.user)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := open().db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "update identity.users set email = upper($2::text), name = 'Canary' where id = $1", b.user, email)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		e, err := orgEvent(ctx, uuid.Nil, "user:erase", authz.Decision{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := open().erasePerson(ctx, b.user, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, in := range []bundle{b, other} {
+		if n := countRows(t, tenantdb.Org(in.org), "orgs.invitations", "email = $1", email); n != 0 {
+			t.Error("an invitation is left")
+		}
+		if n := countRows(t, tenantdb.Org(in.org), "orgs.invitations", "true"); n != 1 {
+			t.Errorf("%d invitations to others, want 1", n)
+		}
+	}
+	if n := countRows(t, tenantdb.Scope{}, "identity.users", "id = $1 and email = '' and name = '' and status = 'erased'", b.user); n != 1 {
+		t.Error("the user is no tombstone")
+	}
+	if n := countRows(t, platform, "orgs.invitations", "true"); n != 0 {
+		t.Errorf("the platform sees %d invitations", n)
+	}
+	e, err := orgEvent(ctx, uuid.Nil, "user:erase", authz.Decision{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open().erasePerson(ctx, b.org, e); fault.DetailsOf(err).Reason != fault.NotFoundReason {
+		t.Errorf("nobody: %v", err)
+	}
+}
