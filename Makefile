@@ -21,7 +21,7 @@ include .env
 export $(shell sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env)
 endif
 
-.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-token bench-broker chaos bench-e2e openapi hooks help
+.PHONY: run test stack seed reset check lint policies acceptance bench-host bench-token bench-broker chaos bench-e2e bench-webhook openapi hooks help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ test-acceptance:
 acceptance: ## the black-box suite against BASE_URL and ISSUER, whatever answers there
 	@$(HOST) openapi -o $(BIN)/openapi.json
 	OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance ./infra/acceptance
+
+bench-webhook: $(DEVSTACK) ## Stripe's deliveries while ten thousand customers are synchronised: p99 under 20 ms
+	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench WebhookDuringSync -benchtime 1x -timeout 20m ./licensing
 
 openapi: ## print the OpenAPI document
 	@$(HOST) openapi

@@ -21,6 +21,9 @@ const (
 	poll = 2 * time.Second
 	// parallel is how many customers one process looks at at once: well below Stripe's rate limit.
 	parallel = 4
+	// reconcileEvery spaces what only a reconciliation asks for, so that it takes neither Stripe's
+	// hundred calls a second nor this process from those who wait.
+	reconcileEvery = time.Second / 80
 	// firstBackOff doubles with every failure, up to lastBackOff.
 	firstBackOff = time.Second
 	lastBackOff  = 10 * time.Minute
@@ -46,6 +49,7 @@ type WorkerConfig struct {
 // Worker applies Stripe's state to licences. Any number may run at once, in any number of processes.
 type Worker struct {
 	cfg    WorkerConfig
+	pace   pace
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -55,7 +59,7 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	if cfg.Lease == 0 {
 		cfg.Lease = leaseFor
 	}
-	return &Worker{cfg: cfg, cancel: func() {}}
+	return &Worker{cfg: cfg, pace: pace{every: reconcileEvery}, cancel: func() {}}
 }
 
 // Start runs the worker until Close.
@@ -146,6 +150,11 @@ func (w *Worker) sync(ctx context.Context, j job) error {
 	// Half of the lease, so that what is applied is applied while it is still ours.
 	asking, cancel := context.WithTimeout(ctx, w.cfg.Lease/2)
 	defer cancel()
+	if j.Reason == Reconciliation {
+		if err := w.pace.wait(asking); err != nil {
+			return err
+		}
+	}
 	c, ok, err := w.cfg.Queue.customer(ctx, j.Customer)
 	if err != nil {
 		return err
