@@ -2,15 +2,11 @@ package identity
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"encore.app/authz/principal"
-	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // impersonations knows the impersonations that are under way.
@@ -53,16 +49,11 @@ select i.org_id, i.id, i.user_id, i.impersonator_id, u.email, u.email_verified, 
 func (i *impersonations) caller(ctx context.Context, org uuid.UUID, hash digest) (*principal.Caller, error) {
 	found, err := i.get(ctx, hash,
 		func(impersonationInUse) bool { return true },
-		func(ctx context.Context) (impersonationInUse, error) { return i.load(ctx, org, hash) })
-	switch {
-	case errors.Is(err, errNoSuchSecret):
-		return nil, refused(fault.Unauthenticated)
-	case err != nil:
+		func(ctx context.Context) (impersonationInUse, error) {
+			return bySQL[impersonationInUse](ctx, i.db, selectImpersonationInUse, org, hash)
+		})
+	if err := usable(err, found.Ended, found.Until, i.now()); err != nil {
 		return nil, err
-	case found.Ended:
-		return nil, refused(fault.TokenRevoked)
-	case !i.now().Before(found.Until):
-		return nil, refused(fault.TokenExpired)
 	}
 	return &principal.Caller{
 		UserID:         found.UserID.String(),
@@ -74,16 +65,4 @@ func (i *impersonations) caller(ctx context.Context, org uuid.UUID, hash digest)
 		OrgIDClaim:     found.OrgID.String(),
 		Expiry:         found.Until,
 	}, nil
-}
-
-func (i *impersonations) load(ctx context.Context, org uuid.UUID, hash digest) (impersonationInUse, error) {
-	found, err := tenantdb.Row(ctx, i.db, tenantdb.Org(org), pgx.RowToStructByPos[impersonationInUse],
-		selectImpersonationInUse, org, hash[:])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return found, errNoSuchSecret
-	}
-	if err != nil {
-		return found, fmt.Errorf("identity: read impersonation: %w", err)
-	}
-	return found, nil
 }

@@ -2,23 +2,14 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
 	"encore.app/authz/principal"
-	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
-
-// digest is the hash of a secret.
-type digest [sha256.Size]byte
-
-func (d digest) flight() string { return hex.EncodeToString(d[:]) }
 
 // keys knows the API keys that are in use.
 type keys struct {
@@ -57,23 +48,14 @@ const touchKey = `
 update identity.api_keys set last_used_at = now()
  where org_id = $1 and id = $2 and (last_used_at is null or last_used_at <= now() - make_interval(secs => $3))`
 
-var errNoSuchSecret = errors.New("no such secret")
-
 // caller is who shows the key with this hash. Refuses with unauthenticated, token_revoked and
 // token_expired.
 func (k *keys) caller(ctx context.Context, org uuid.UUID, hash digest) (*principal.Caller, error) {
 	found, err := k.get(ctx, hash,
 		func(keyInUse) bool { return true },
 		func(ctx context.Context) (keyInUse, error) { return k.load(ctx, org, hash) })
-	switch {
-	case errors.Is(err, errNoSuchSecret):
-		return nil, refused(fault.Unauthenticated)
-	case err != nil:
+	if err := usable(err, found.Revoked, found.Until, k.now()); err != nil {
 		return nil, err
-	case found.Revoked:
-		return nil, refused(fault.TokenRevoked)
-	case !k.now().Before(found.Until):
-		return nil, refused(fault.TokenExpired)
 	}
 	return &principal.Caller{
 		UserID:     found.CreatedBy.String(),
@@ -85,12 +67,9 @@ func (k *keys) caller(ctx context.Context, org uuid.UUID, hash digest) (*princip
 }
 
 func (k *keys) load(ctx context.Context, org uuid.UUID, hash digest) (keyInUse, error) {
-	found, err := tenantdb.Row(ctx, k.db, tenantdb.Org(org), pgx.RowToStructByPos[keyInUse], selectKeyInUse, org, hash[:])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return found, errNoSuchSecret
-	}
+	found, err := bySQL[keyInUse](ctx, k.db, selectKeyInUse, org, hash)
 	if err != nil {
-		return found, fmt.Errorf("identity: read key: %w", err)
+		return found, err
 	}
 	now := k.now()
 	used := found.LastUsedAt != nil && now.Sub(*found.LastUsedAt) < usedEvery

@@ -253,6 +253,21 @@ func TestStaffActAsAMemberAndTheOrganisationSeesIt(t *testing.T) {
 		t.Fatalf("the organisation sees %+v", seen)
 	}
 	eventually(t, 20*time.Second, "the beginning is in the organisation's log", func() bool { return len(auditOf(t, i.ID)) == 1 })
+	eventually(t, 20*time.Second, "what was tried tells who was behind it", func() bool {
+		type entry struct {
+			Actor struct {
+				ID             string `json:"id"`
+				ImpersonatorID string `json:"impersonator_id"`
+			}
+		}
+		r := call(t, adaOrg.token(t), "GET", "/api/v1/org/"+acme+"/audit/events?action=create&resource=project&actor="+bob+"&limit=200", nil)
+		for _, e := range want[list[entry]](t, r, http.StatusOK).Items {
+			if e.Actor.ID == bob && e.Actor.ImpersonatorID == i.ImpersonatorID {
+				return true
+			}
+		}
+		return false
+	})
 
 	// The organisation ends it.
 	if r := call(t, adaOrg.token(t), "DELETE", "/api/v1/org/"+acme+"/impersonations/"+i.ID, nil); r.status/100 != 2 {
