@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"encore.app/identity/keycloak"
+	"encore.app/infra/keycloak/issuertest"
 )
 
 func TestEnsureUser(t *testing.T) {
@@ -199,7 +200,6 @@ func TestRoleMembers(t *testing.T) {
 	})
 }
 
-// TestRotateSecret rotates the operator's own secret, which it can go on with: its token is good still.
 func TestRotateSecret(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, issuer string) {
@@ -213,7 +213,7 @@ func TestRotateSecret(t *testing.T) {
 	})
 	t.Run("for good", func(t *testing.T) {
 		t.Parallel()
-		issuer := development(t) // not at a Keycloak that other tests sign in to
+		issuer := issuertest.Development(t).URL // not at a Keycloak that other tests sign in to
 		secret, err := as(t, issuer, "operator").RotateSecret(t.Context(), "tenantry-provisioner")
 		if err != nil || len(secret) < 32 {
 			t.Fatalf("%d characters, %v", len(secret), err)

@@ -1,78 +1,23 @@
 package keycloak_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"encore.app/identity/keycloak"
-	"encore.app/infra/devstack/issuer"
-	server "encore.app/infra/devstack/keycloak"
+	"encore.app/infra/keycloak/issuertest"
 )
-
-const keycloakWait = 5 * time.Minute // it starts beside the tests
 
 // eachIssuer runs a test against the development issuer and, where there is one, against Keycloak.
 func eachIssuer(t *testing.T, test func(t *testing.T, issuer string)) {
 	t.Helper()
-	t.Run("development issuer", func(t *testing.T) {
-		t.Parallel()
-		test(t, development(t))
-	})
-	t.Run("keycloak", func(t *testing.T) {
-		t.Parallel()
-		if os.Getenv("KEYCLOAK_URL") == "" {
-			t.Skip("NOT RUN: there is no Keycloak here (KEYCLOAK_URL names one; devstack exec --real starts one)")
-		}
-		if err := started(); err != nil {
-			t.Fatalf("KEYCLOAK_URL is set, but Keycloak does not serve the realm: %v", err)
-		}
-		test(t, os.Getenv("KEYCLOAK_URL")+"/realms/tenantry")
-	})
-}
-
-var started = sync.OnceValue(func() error {
-	ctx, cancel := context.WithTimeout(context.Background(), keycloakWait)
-	defer cancel()
-	at := os.Getenv("KEYCLOAK_URL") + "/realms/tenantry"
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := server.Check(ctx, at, at)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
-})
-
-func development(t *testing.T) string {
-	t.Helper()
-	s := httptest.NewUnstartedServer(nil)
-	i, err := issuer.New(issuer.Config{
-		RealmFiles: []string{"../../infra/keycloak/tenantry-realm.json", "../../infra/keycloak/demo.json"},
-		BaseURL:    "http://" + s.Listener.Addr().String(), AppEnv: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Config.Handler = i.Handler()
-	s.Start()
-	t.Cleanup(s.Close)
-	return i.URL()
+	issuertest.Each(t, func(t *testing.T, i *issuertest.Issuer) { test(t, i.URL) })
 }
 
 // as makes a client of one of the demo realm's service accounts.

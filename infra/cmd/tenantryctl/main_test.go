@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"encore.app/infra/devstack/issuer"
+	"encore.app/infra/keycloak/issuertest"
 )
 
 // bench is a realm, an app that knows two calls, and the environment that names both.
@@ -24,22 +24,11 @@ type bench struct {
 
 func setup(t *testing.T) *bench {
 	t.Helper()
-	s := httptest.NewUnstartedServer(nil)
-	i, err := issuer.New(issuer.Config{
-		RealmFiles: []string{"../../keycloak/tenantry-realm.json", "../../keycloak/demo.json"},
-		BaseURL:    "http://" + s.Listener.Addr().String(), AppEnv: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Config.Handler = i.Handler()
-	s.Start()
-	t.Cleanup(s.Close)
 	b := &bench{orgs: map[string]organization{}, keys: map[string]bool{}}
 	app := httptest.NewServer(b.app(t))
 	t.Cleanup(app.Close)
 	b.env = map[string]string{
-		"OIDC_ISSUER_URL": i.URL(), "KEYCLOAK_CLIENT_SECRET": "demo-operator",
+		"OIDC_ISSUER_URL": issuertest.Development(t).URL, "KEYCLOAK_CLIENT_SECRET": "demo-operator",
 		"TENANTRY_API_URL": app.URL, "TENANTRY_TOKEN": "good",
 	}
 	return b

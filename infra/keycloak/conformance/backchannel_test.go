@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coreos/go-oidc/v3/oidc"
+	"encore.app/identity/token"
 )
 
 // TestBackchannelLogout has a client told of the ways in which a session ends, with a logout token
-// that an OpenID Connect library accepts.
+// that the API accepts.
 func TestBackchannelLogout(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, tg *target) {
@@ -26,11 +26,11 @@ func TestBackchannelLogout(t *testing.T) {
 		t.Cleanup(client.Close)
 		was := tg.listen(t, "org-console", client.URL+"/oidc/backchannel-logout")
 		defer tg.listen(t, "org-console", was)
-		provider, err := oidc.NewProvider(t.Context(), tg.issuer)
+		v, err := token.New(token.Config{Issuer: tg.issuer, Audiences: map[string]string{"tenantry-org": "org-console"}, Now: tg.now})
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := provider.VerifierContext(t.Context(), &oidc.Config{ClientID: "org-console", Now: tg.now})
+		t.Cleanup(v.Close)
 
 		const user = "ada@acme.test"
 		for name, end := range map[string]func(b *browser, tokens answer){
@@ -56,8 +56,8 @@ func TestBackchannelLogout(t *testing.T) {
 				case raw := <-told:
 					header, claims := parts(t, raw)
 					found = claims["sid"] == sid
-					if _, err := v.VerifyLogout(t.Context(), raw); err != nil {
-						t.Errorf("%s: %v in %v", name, err, claims)
+					if said, err := v.VerifyLogout(t.Context(), raw); err != nil || said.Subject != idOf[user] || said.SessionID != claims["sid"] {
+						t.Errorf("%s: %+v, %v in %v", name, said, err, claims)
 					}
 					if header["typ"] != "logout+jwt" || claims["typ"] != "Logout" || claims["sub"] != idOf[user] || claims["nonce"] != nil || claims["jti"] == "" {
 						t.Errorf("%s: %v %v", name, header, claims)
@@ -108,4 +108,30 @@ func (tg *target) listen(t *testing.T, client, to string) (was string) {
 		t.Fatalf("%d %s", a.status, a.raw)
 	}
 	return was
+}
+
+// TestTheAdminAPIIsNotForEverybody: neither people, whatever their role, nor an account without the right.
+func TestTheAdminAPIIsNotForEverybody(t *testing.T) {
+	t.Parallel()
+	eachIssuer(t, func(t *testing.T, tg *target) {
+		for name, c := range map[string]struct {
+			bearer string
+			status int
+		}{
+			"nobody":                 {"", http.StatusUnauthorized},
+			"garbage":                {"x.y.z", http.StatusUnauthorized},
+			"a platform's root":      {tg.password(t, "admin-console", "root@tenantry.test").text("access_token"), http.StatusForbidden},
+			"a member":               {tg.password(t, "app", "ada@acme.test").text("access_token"), http.StatusForbidden},
+			"an ID token":            {tg.password(t, "app", "ada@acme.test", "scope", "openid").text("id_token"), http.StatusUnauthorized},
+			"the account of the API": {tg.token(t, "grant_type", "client_credentials", "client_id", "tenantry-provisioner", "client_secret", "demo-provisioner").text("access_token"), http.StatusForbidden},
+		} {
+			r := request(t, http.MethodGet, tg.base+"/admin/realms/tenantry/clients?clientId=app", nil)
+			if c.bearer != "" {
+				r.Header.Set("Authorization", "Bearer "+c.bearer)
+			}
+			if a := send(t, http.DefaultClient, r); a.status != c.status {
+				t.Errorf("%s: %d, want %d", name, a.status, c.status)
+			}
+		}
+	})
 }
