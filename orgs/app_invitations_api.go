@@ -3,8 +3,6 @@ package orgs
 import (
 	"context"
 
-	"encore.app/audit"
-	"encore.app/audit/event"
 	"encore.app/authz"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
@@ -54,7 +52,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, r *AcceptRequest) (*Memb
 	case !offered:
 		return nil, fault.NotFound("invitation")
 	case !p.Caller.EmailVerified:
-		return nil, unverified(ctx, i, d)
+		return nil, fault.New(errs.PermissionDenied, fault.EmailUnverified, "verify your e-mail address first")
 	}
 	user, err := uuid.FromString(p.Caller.UserID)
 	if err != nil {
@@ -82,15 +80,6 @@ func (s *Service) offered(ctx context.Context, token, email string) (invitation,
 		return invitation{}, false, err
 	}
 	return i, true, nil
-}
-
-// unverified refuses, on the record, a caller whose issuer does not vouch for their address.
-func unverified(ctx context.Context, i invitation, d authz.Decision) error {
-	e := event.New(ctx, i.OrgID, "invitation:accept", event.Resource{Kind: "invitation", ID: i.ID.String()}, event.Denied, d)
-	if err := audit.Record(ctx, e); err != nil {
-		return err
-	}
-	return fault.New(errs.PermissionDenied, fault.EmailUnverified, "verify your e-mail address first")
 }
 
 // joined is what the caller has become.

@@ -57,15 +57,15 @@ func start(t *testing.T, database, roles string) *app {
 	return a
 }
 
-func at(a *app, t *testing.T, c caller, method, path string, body any) reply {
+func at(a *app, t *testing.T, c caller, method, path string, body any, edit ...func(*http.Request)) reply {
 	t.Helper()
-	return call(t, c.token(t), method, path, body, func(r *http.Request) {
+	return call(t, c.token(t), method, path, body, append(edit, func(r *http.Request) {
 		u, err := url.Parse(a.base + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.URL, r.Host = u, u.Host
-	})
+	})...)
 }
 
 func eventsOf(a *app, t *testing.T, projectID string) int {

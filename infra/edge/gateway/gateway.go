@@ -153,7 +153,13 @@ func Guard(req middleware.Request, next middleware.Next) middleware.Response {
 		}
 		return resp
 	}
-	if _, decided := x.trail.Last(); decided || harmless(resp.Err) || raw(req.Data()) {
+	last, decided := x.trail.Last()
+	if e := fault.As(resp.Err); decided && e != nil && e.Code == errs.PermissionDenied {
+		// A rule of the endpoint's own refused what the policies allow: that is on the record, too.
+		last.Reasons = []string{string(fault.DetailsOf(e).Reason)}
+		recordDenial(req.Context(), x, last)
+	}
+	if decided || harmless(resp.Err) || raw(req.Data()) {
 		return resp // authz.Stream held a raw endpoint to its decision
 	}
 	return middleware.Response{Err: undecided(req.Data())}
