@@ -53,9 +53,18 @@ check: ## Encore's rules, formatting and vet
 	@cd infra/host && go vet ./...
 	@cd infra/host/sdk && go vet -tags stockhost ./...
 
-policies: $(DEVSTACK) ## compile and test the policies
+policies: $(DEVSTACK) ## compile, lint and test the policies, count what the tests cover, translate every plan
 	@if [ -z "$${CERBOS_BIN:-}" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory policies; fi; \
-	"$$CERBOS_BIN" compile --strict-evaluation --output=list --no-color policies | tail -n 5
+	"$$CERBOS_BIN" compile --strict-evaluation --output=list --no-color policies | tail -n 5; \
+	go test -count=1 -v ./policies | grep -E '^(coverage|plans|ok|FAIL|panic| +[a-z_]+_test.go)'
+
+.PHONY: mutate-policies bench-authz
+mutate-policies: $(DEVSTACK) ## what the policies' tests notice of deliberate mistakes; minutes
+	@if [ -z "$${CERBOS_BIN:-}" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory mutate-policies; fi; \
+	cd policies && go run ./mutate
+
+bench-authz: $(DEVSTACK) ## decisions by layer against the bare calls below them, interleaved
+	@exec $(DEVSTACK) exec --real -- env $(HOST) test -run '^$$' -bench '^BenchmarkLayers$$' -benchtime 1x -count=1 ./authz/pdp
 
 # The runtime's own tests want a superuser: they start a scratch cluster.
 test-host:

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -21,6 +22,12 @@ const (
 	Number
 	TextArray
 	UUIDArray
+	// Time is a moment, which the policies compare through timestamp(). Its attribute
+	// is the moment in RFC 3339, there or missing.
+	Time
+	// moment is what timestamp() makes of a Time; without it, comparing one fails in
+	// the policy.
+	moment
 )
 
 // Null says what a NULL in a column is to the policies. It has to match what the
@@ -87,6 +94,8 @@ func (t Type) cast() string {
 		return "::text[]"
 	case UUIDArray:
 		return "::uuid[]"
+	case moment:
+		return "::timestamptz"
 	default:
 		return "::text"
 	}
@@ -109,6 +118,8 @@ func (t Type) fits(literal any) (arg any, possible, ok bool) {
 		return v, true, t == Bool
 	case float64:
 		return v, true, t == Number
+	case time.Time:
+		return v, true, t == moment
 	}
 	return nil, false, false
 }

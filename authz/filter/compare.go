@@ -12,6 +12,9 @@ var opposite = map[string]string{"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 var symbol = map[string]string{"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 func (b *builder) comparison(operator string, left, right term, negate bool) (string, error) {
+	if left.lookup != nil || right.lookup != nil {
+		return b.looked(operator, left, right, negate)
+	}
 	if left.column != nil && right.column != nil {
 		return b.columns(operator, *left.column, *right.column, negate)
 	}
@@ -120,7 +123,7 @@ func isNull(col Column, negate bool) (string, error) {
 
 func (b *builder) order(operator string, col Column, literal any, negate bool) (string, error) {
 	arg, _, ok := col.Type.fits(literal)
-	if !ok || (col.Type != Text && col.Type != Number) {
+	if !ok || (col.Type != Text && col.Type != Number && col.Type != moment) {
 		return "", mismatch(operator, col, literal)
 	}
 	if negate {

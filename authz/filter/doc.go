@@ -2,10 +2,13 @@
 // that Postgres evaluates, so that a list holds exactly the rows its caller may
 // read and no row is fetched only to be refused.
 //
-// It translates the smallest set of operators that the policies use and refuses
-// the rest with a typed error; a test in the policy engine's package plans every
-// listable kind for every shape of caller, so a refusal shows up there and not
-// in production. Three rules keep the translation from ever granting more than
+// It translates and, or, not, comparisons, in, hasIntersection, exists and all,
+// startsWith, endsWith and contains, size, timestamp, sums and products, and a map
+// of the caller's looked up by a column. It refuses the rest with a typed error:
+// has (plans as always true), matches (another dialect of patterns), casts, mod,
+// conditionals, filter, map, except, exists_one and hierarchies. The policies' own
+// tests translate the plan of every action for every role, so a refusal shows up
+// there and not in production. Three rules keep the translation from ever granting more than
 // a check would:
 //
 //   - The zero [Plan], and a nil one, deny.

@@ -100,7 +100,7 @@ func truth(v bool) string {
 
 // condition translates an operand in a boolean position; negate asks for its
 // opposite.
-func (b *builder) condition(o *enginev1.PlanResourcesFilter_Expression_Operand, negate bool, depth int) (string, error) {
+func (b *builder) condition(o *operand, negate bool, depth int) (string, error) {
 	if depth > maxDepth {
 		return "", &UnsupportedError{Operator: "plan", Detail: "nested too deeply"}
 	}
@@ -138,21 +138,24 @@ func (b *builder) expression(e *enginev1.PlanResourcesFilter_Expression, negate 
 	if len(operands) != 2 {
 		return "", &UnsupportedError{Operator: operator, Detail: "needs two operands"}
 	}
-	if operator == "exists" {
-		return b.exists(operands, negate, depth)
+	switch operator {
+	case "exists":
+		return b.exists(operands, false, negate, depth)
+	case "all": // none for which it does not hold
+		return b.exists(operands, true, !negate, depth)
 	}
-	left, err := b.operand(operands[0], operator)
+	left, err := b.operand(operands[0], operator, depth)
 	if err != nil {
 		return "", err
 	}
-	right, err := b.operand(operands[1], operator)
+	right, err := b.operand(operands[1], operator, depth)
 	if err != nil {
 		return "", err
 	}
 	return b.comparison(operator, left, right, negate)
 }
 
-func (b *builder) junction(operator string, operands []*enginev1.PlanResourcesFilter_Expression_Operand, negate bool, depth int) (string, error) {
+func (b *builder) junction(operator string, operands []*operand, negate bool, depth int) (string, error) {
 	if len(operands) == 0 {
 		return "", &UnsupportedError{Operator: operator, Detail: "needs operands"}
 	}
@@ -169,24 +172,6 @@ func (b *builder) junction(operator string, operands []*enginev1.PlanResourcesFi
 		parts[i] = part
 	}
 	return "(" + strings.Join(parts, word) + ")", nil
-}
-
-// term is one side of a comparison: a column, or a literal.
-type term struct {
-	column  *Column
-	literal any
-}
-
-func (b *builder) operand(o *enginev1.PlanResourcesFilter_Expression_Operand, operator string) (term, error) {
-	switch n := o.GetNode().(type) {
-	case *enginev1.PlanResourcesFilter_Expression_Operand_Value:
-		return term{literal: n.Value.AsInterface()}, nil
-	case *enginev1.PlanResourcesFilter_Expression_Operand_Variable:
-		col, err := b.column(n.Variable)
-		return term{column: &col}, err
-	default:
-		return term{}, &UnsupportedError{Operator: operator, Detail: "nested expression as an operand"}
-	}
 }
 
 // column finds the column of a variable. Whatever is not an attribute or the id

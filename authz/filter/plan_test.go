@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	enginev1 "github.com/cerbos/cerbos/api/genpb/cerbos/engine/v1"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -25,6 +26,7 @@ var cols = map[string]Column{
 	"rank":        {SQL: "rank", Type: Number, Null: NullIsZero},
 	"tags":        {SQL: "tags", Type: TextArray},
 	"teams":       {SQL: "teams", Type: UUIDArray, Null: NullIsZero},
+	"at":          {SQL: "at", Type: Time, Null: NullIsMissing},
 	"bare":        {},
 }
 
@@ -67,6 +69,14 @@ func plan(t testing.TB, condition node) *Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// leads asks for a role in a map of roles by team, as a caller's teams are planned.
+func leads(t testing.TB, role, column string) node {
+	t.Helper()
+	field := func(key string, roles ...any) node { return op("set-field", lit(t, key), lit(t, roles)) }
+	teams := op("struct", field("t1", "lead"), field("t2", "member"), field("t3", "lead", "member"))
+	return op("in", lit(t, role), op("index", teams, ref(column)))
 }
 
 func TestSQL(t *testing.T) {
@@ -116,6 +126,13 @@ func TestSQL(t *testing.T) {
 		"part":                 {op("contains", ref("title"), lit(t, "a")), "(strpos(title, $3::text) > 0)", []any{"a"}},
 		"exists":               {e(op("or", op("eq", name("x"), lit(t, "a")), op("startsWith", name("x"), lit(t, "b")))), "(EXISTS (SELECT FROM unnest(tags) AS element(value) WHERE (element.value = $3::text OR starts_with(element.value, $4::text))))", []any{"a", "b"}},
 		"not exists":           {not(e(op("eq", name("x"), lit(t, "a")))), "((tags IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(tags) AS element(value) WHERE (element.value = $3::text) IS NOT FALSE)))", []any{"a"}},
+		"all":                  {op("all", ref("tags"), op("lambda", op("eq", name("x"), lit(t, "a")), name("x"))), "((tags IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(tags) AS element(value) WHERE (element.value <> $3::text) IS NOT FALSE)))", []any{"a"}},
+		"size":                 {op("gt", op("size", ref("tags")), lit(t, 1)), "(cardinality(tags)::double precision > $3::double precision)", []any{1.0}},
+		"size of zero":         {op("eq", op("size", ref("teams")), lit(t, 0)), "(coalesce(cardinality(teams), 0)::double precision = $3::double precision)", []any{0.0}},
+		"sum":                  {op("ge", op("add", ref("size"), lit(t, 2)), lit(t, 5)), "((size::double precision + $3::double precision)::double precision >= $4::double precision)", []any{2.0, 5.0}},
+		"moment":               {op("lt", op("timestamp", ref("at")), op("timestamp", lit(t, "2026-01-02T03:04:05Z"))), "(at < $3::timestamptz)", []any{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
+		"looked up":            {leads(t, "lead", "note"), "(note = ANY($3::text[]))", []any{[]string{"t1", "t3"}}},
+		"not looked up":        {not(leads(t, "lead", "note")), "(note = ANY($3::text[]))", []any{[]string{"t2"}}},
 		"columns":              {op("ne", ref("owner_id"), ref("sensitivity")), "(owner_id <> sensitivity)", nil},
 		"null never":           {eq("owner_id", nil), "(FALSE)", nil},
 		"null":                 {eq("note", nil), "(note IS NULL)", nil},
@@ -157,6 +174,21 @@ func TestWhatCannotBeTranslatedIsRefused(t *testing.T) {
 		"aux data":            {name("request.aux_data.jwt.sub"), &unmapped},
 		"unknown operator":    {op("matches", ref("title"), lit(t, "a")), &unsupported},
 		"nested operand":      {op("gt", op("size", ref("tags"), lit(t, 1)), lit(t, 1)), &unsupported},
+		"size of a number":    {op("gt", op("size", ref("size")), lit(t, 1)), &unsupported},
+		"sum of texts":        {op("eq", op("add", ref("title"), lit(t, "x")), lit(t, "ax")), &unsupported},
+		"mod":                 {op("eq", op("mod", ref("size"), lit(t, 2)), lit(t, 1)), &unsupported},
+		"by zero":             {op("eq", op("div", ref("size"), lit(t, 0)), lit(t, 1)), &unsupported},
+		"by a column":         {op("eq", op("div", lit(t, 1), ref("size")), lit(t, 1)), &unsupported},
+		"moment as text":      {op("eq", ref("at"), lit(t, "2026-01-02T03:04:05Z")), &unsupported},
+		"moment unread":       {op("lt", ref("at"), op("timestamp", lit(t, "2026-01-02T03:04:05Z"))), &unsupported},
+		"nanoseconds":         {op("lt", op("timestamp", ref("at")), op("timestamp", lit(t, "2026-01-02T03:04:05.000000001Z"))), &unsupported},
+		"text as a moment":    {op("lt", op("timestamp", ref("title")), op("timestamp", lit(t, "2026-01-02T03:04:05Z"))), &unsupported},
+		"map of lists, equal": {op("eq", op("index", lit(t, map[string]any{"a": []any{}}), ref("title")), lit(t, "x")), &unsupported},
+		"map by a number":     {op("eq", op("index", lit(t, map[string]any{"a": "x"}), ref("size")), lit(t, "x")), &unsupported},
+		"list by a number":    {op("eq", op("index", ref("tags"), lit(t, 0)), lit(t, "x")), &unsupported},
+		"is it set":           {op("isSet", ref("title"), lit(t, true)), &unsupported},
+		"one of them":         {op("exists_one", ref("tags"), op("lambda", x, name("x"))), &unsupported},
+		"conditional":         {op("if", ref("pii"), ref("done"), ref("pii")), &unsupported},
 		"wrong type":          {op("eq", ref("pii"), lit(t, "true")), &unsupported},
 		"number for text":     {op("eq", ref("title"), lit(t, 1)), &unsupported},
 		"text as a condition": {ref("title"), &unsupported},
@@ -234,6 +266,8 @@ func FuzzSQL(f *testing.F) {
 		`{"variable":"request.resource.attr.pii"}`,
 		`{"expression":{"operator":"in","operands":[{"variable":"request.resource.attr.team_id"},{"value":["","x';--"]}]}}`,
 		`{"expression":{"operator":"not","operands":[{"expression":{"operator":"exists","operands":[{"variable":"request.resource.attr.tags"},{"expression":{"operator":"lambda","operands":[{"expression":{"operator":"eq","operands":[{"variable":"x"},{"value":"a"}]}},{"variable":"x"}]}}]}}]}}`,
+		`{"expression":{"operator":"gt","operands":[{"expression":{"operator":"mult","operands":[{"expression":{"operator":"size","operands":[{"variable":"request.resource.attr.tags"}]}},{"value":2}]}},{"value":3}]}}`,
+		`{"expression":{"operator":"in","operands":[{"value":"lead"},{"expression":{"operator":"index","operands":[{"value":{"a":["lead"]}},{"variable":"request.resource.attr.title"}]}}]}}`,
 		`{"expression":{"operator":"endsWith","operands":[{"variable":"request.resource.attr.title"},{"value":"$9"}]}}`,
 	} {
 		f.Add(seed, 1)

@@ -12,11 +12,11 @@ import (
 
 // row 1 has values, row 2 has NULL wherever a column may, row 3 is awkward.
 const sample = `CREATE TEMP TABLE sample (n int, id uuid, sensitivity text, owner_id text, title text, note text, label text,
-	team_id uuid, pii boolean, done boolean, size int, rank float8, tags text[], teams uuid[]);
+	team_id uuid, pii boolean, done boolean, size int, rank float8, tags text[], teams uuid[], at timestamptz);
 INSERT INTO sample VALUES
-	(1, '` + uuid1 + `', 'public', 'u', 'Abc', 'x', 'l', '` + uuid1 + `', true, true, 3, 1.5, '{a,b}', '{` + uuid1 + `}'),
-	(2, '00000000-0000-7000-8000-000000000002', 'internal', 'v', NULL, NULL, NULL, NULL, false, NULL, 5, NULL, '{}', NULL),
-	(3, '00000000-0000-7000-8000-000000000003', 'Public', '', '%_\', '', '', NULL, false, false, -1, 0, '{bb}', '{}')`
+	(1, '` + uuid1 + `', 'public', 'u', 'Abc', 'x', 'l', '` + uuid1 + `', true, true, 3, 1.5, '{a,b}', '{` + uuid1 + `}', '2026-01-01T00:00:00Z'),
+	(2, '00000000-0000-7000-8000-000000000002', 'internal', 'v', NULL, NULL, NULL, NULL, false, NULL, 5, NULL, '{}', NULL, NULL),
+	(3, '00000000-0000-7000-8000-000000000003', 'Public', '', '%_\', '', '', NULL, false, false, -1, 0, '{bb}', '{}', '2026-06-01T00:00:00+02:00')`
 
 // TestPostgresAnswersAsThePoliciesWould: the rows named are those for which the
 // policy language says true of the attributes that each row stands for. What
@@ -82,6 +82,17 @@ func TestPostgresAnswersAsThePoliciesWould(t *testing.T) {
 		"exists":                   {e(x("startsWith", "b")), []int{1, 3}, []int{2}},
 		"exists, not":              {e(op("not", x("eq", "a"))), []int{1, 3}, []int{2}},
 		"or":                       {op("or", ref("done"), cmp("eq", "size", 5)), []int{1, 2}, []int{3}},
+		"all":                      {op("all", ref("tags"), op("lambda", x("startsWith", "b"), name("x"))), []int{2, 3}, []int{1}},
+		"size":                     {op("ge", op("size", ref("tags")), lit(t, 1)), []int{1, 3}, []int{2}},
+		"size of zero":             {op("eq", op("size", ref("teams")), lit(t, 0)), []int{2, 3}, []int{1}},
+		"size of missing":          {op("eq", op("size", ref("title")), lit(t, 3)), []int{1, 3}, nil},
+		"sum":                      {op("eq", op("add", ref("size"), lit(t, 2)), lit(t, 5)), []int{1}, []int{2, 3}},
+		"product of zero":          {op("gt", op("mult", ref("rank"), lit(t, 2)), lit(t, 2)), []int{1}, []int{2, 3}},
+		"quotient":                 {op("eq", op("div", ref("size"), lit(t, 2)), lit(t, 1.5)), []int{1}, []int{2, 3}},
+		"moment":                   {op("lt", op("timestamp", ref("at")), op("timestamp", lit(t, "2026-05-31T22:00:00Z"))), []int{1}, []int{3}},
+		"same moment":              {op("eq", op("timestamp", ref("at")), op("timestamp", lit(t, "2026-05-31T22:00:00Z"))), []int{3}, []int{1}},
+		"looked up":                {op("in", lit(t, "lead"), op("index", lit(t, map[string]any{"x": []any{"lead"}, "": []any{"member"}}), ref("note"))), []int{1}, []int{3}},
+		"looked up, zero":          {op("eq", op("index", lit(t, map[string]any{"l": "a", "": "b"}), ref("label")), lit(t, "b")), []int{2, 3}, []int{1}},
 		"columns":                  {op("eq", ref("owner_id"), ref("sensitivity")), nil, []int{1, 2, 3}},
 	} {
 		for negated, want := range map[bool][]int{false: c.is, true: c.not} {
