@@ -118,6 +118,10 @@ bench-token: $(DEVSTACK) ## a token against the bare RSA verification, and what 
 bench-broker: $(DEVSTACK) ## publish-confirm and consume-ack over RabbitMQ against a bare amqp091-go loop
 	@BENCH_BROKER=1 $(DEVSTACK) exec --real --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -count=1 -v -run TestThroughputAgainstABareLoop $(BENCH_FLAGS) ./infra/platform/broker
 
+chaos: $(DEVSTACK) ## D minutes of load while every part is killed at random; nothing may be lost or doubled
+	@$(HOST) build -o $(APP)
+	@$(DEVSTACK) exec -- go run ./infra/chaos -app $(APP) -for $(or $(D),10)m
+
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...
 
