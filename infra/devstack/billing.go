@@ -85,6 +85,6 @@ const buyIt = `  Buy a plan (Stripe is a stand-in, no money moves):
     PAGE=$(curl -s -X POST -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%%s)" \
         -H "Content-Type: application/json" -d '{"tier":"pro"}' \
         %s/api/v1/org/00000000-0000-7000-8000-000000000906/billing/checkout | sed 's/.*"url": *"\([^"]*\)".*/\1/')
-    curl -s -X POST -o /dev/null $PAGE     # pays
+    curl -s -X POST -o /dev/null $PAGE; sleep 1     # pays, and lets Stripe tell the app
     curl -s -H "Authorization: Bearer $TOKEN" %s/api/v1/org/00000000-0000-7000-8000-000000000906/license
 `
