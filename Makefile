@@ -116,7 +116,7 @@ bench-token: $(DEVSTACK) ## a token against the bare RSA verification, and what 
 	@exec $(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench Authenticate ./identity
 
 bench-broker: $(DEVSTACK) ## publish-confirm and consume-ack over RabbitMQ against a bare amqp091-go loop
-	@BENCH_BROKER=1 $(DEVSTACK) exec --real --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -count=1 -v -run TestThroughputAgainstABareLoop $(BENCH_FLAGS) ./infra/platform/broker
+	@$(DEVSTACK) exec --real --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -run '^$$' -bench AgainstABareLoop -benchtime 1x ./infra/platform/broker
 
 chaos: $(DEVSTACK) ## D minutes of load while every part is killed at random; nothing may be lost or doubled
 	@$(HOST) build -o $(APP)

@@ -60,7 +60,11 @@ type sinkConfig struct {
 
 func startSinks(db *tenantdb.DB, events store, c sinkConfig) (*sinks, error) {
 	guard := sink.Guard{AllowPrivate: c.allowPrivate == "true"}
-	if guard.AllowPrivate && encore.Meta().Environment.Type == encore.EnvProduction {
+	production := encore.Meta().Environment.Type == encore.EnvProduction
+	if c.secretsKey == "" && production {
+		rlog.Warn("SINK_SECRETS_KEY is not set: the secrets of sinks lie open in the database")
+	}
+	if guard.AllowPrivate && production {
 		return nil, errors.New("audit: SINKS_ALLOW_PRIVATE opens the own network to the organisations' addresses: unset it")
 	}
 	sealer, err := sink.NewSealer(c.secretsKey)

@@ -170,6 +170,13 @@ func (s sinkStore) list(ctx context.Context, org, after uuid.UUID, limit int) ([
 	return rows, wrapSink("list", err)
 }
 
+// EraseSinks deletes an organisation's sinks and what they were sent, in tx, whose scope is the
+// organisation: nothing more leaves for an organisation that is erased.
+func EraseSinks(ctx context.Context, tx pgx.Tx, org uuid.UUID) error {
+	_, err := tx.Exec(ctx, "delete from audit.sinks where org_id = $1", org)
+	return wrapSink("erase", err)
+}
+
 func wrapSink(what string, err error) error {
 	if err == nil {
 		return nil

@@ -75,7 +75,7 @@ func receive(t *testing.T, events []string, answer func(call int) int) *receiver
 	}
 	r.sink = row.ID
 	t.Cleanup(func() { // or its retries would go on under the other tests
-		if err := r.sinks.store.delete(context.Background(), r.org, r.sink, 0, newEvent(r.org)); err != nil {
+		if err := r.sinks.store.delete(context.Background(), r.org, r.sink, 0, newEvent(r.org)); err != nil && !errors.Is(err, errNoSink) {
 			t.Error(err)
 		}
 	})
@@ -445,6 +445,25 @@ func TestSecretsAreSealedInTheDatabase(t *testing.T) {
 	if err != nil || bytes.Contains(kept, r.key) {
 		t.Errorf("%q, %v", kept, err)
 	}
+}
+
+func TestAnErasedOrganisationHasNoSinks(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r, other := receive(t, nil, ok), receive(t, nil, ok)
+	r.emit(t, 2, "project")
+	eventually(t, "they are delivered", func() bool { return len(r.log(t, "delivered")) == 2 })
+	err := r.sinks.store.db.Tx(ctx, tenantdb.Org(r.org), func(tx pgx.Tx) error { return EraseSinks(ctx, tx, r.org) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.sinks.store.one(ctx, r.org, r.sink); !errors.Is(err, errNoSink) {
+		t.Errorf("the sink: %v", err)
+	}
+	if left := r.log(t, ""); len(left) != 0 {
+		t.Errorf("%d deliveries are left", len(left))
+	}
+	other.row(t) // is there still
 }
 
 func TestRedactionLeavesOutWhatItDoesNotKnow(t *testing.T) {

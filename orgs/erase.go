@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"encore.app/audit"
 	"encore.app/audit/event"
 	"encore.app/authz"
 	"encore.app/identity"
@@ -95,6 +96,9 @@ func eraseOwned(ctx context.Context, tx pgx.Tx, org uuid.UUID) (map[string]int64
 		}
 	}
 	if err := identity.ForgetOrg(ctx, tx, org); err != nil {
+		return nil, err
+	}
+	if err := audit.EraseSinks(ctx, tx, org); err != nil {
 		return nil, err
 	}
 	n := map[string]int64{}

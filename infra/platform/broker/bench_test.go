@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -24,28 +23,26 @@ const (
 	benchRounds = 7
 )
 
-// TestThroughputAgainstABareLoop interleaves both, so that a machine that slows down slows both down,
-// and compares their medians. It runs where BENCH_BROKER is set: make bench-broker.
-func TestThroughputAgainstABareLoop(t *testing.T) {
-	if os.Getenv("BENCH_BROKER") == "" {
-		t.Skip("NOT RUN: a benchmark; make bench-broker")
-	}
-	url := rabbitURL(t)
+// BenchmarkAgainstABareLoop interleaves both, so that a machine that slows down slows both down, and
+// compares their medians. One iteration is all of it.
+func BenchmarkAgainstABareLoop(b *testing.B) {
+	url := rabbitURL(b)
 	top := Topology{Prefix: "bench" + strings.ToLower(rand.Text()[:8]), Queues: []string{"work"}, Ladder: small}
-	b := rabbit(t, url, url, top)
-	bare := newBare(t, url, top)
-	var ours, theirs [2][]float64 // publish, consume
-	for range benchRounds {
-		theirs[0] = append(theirs[0], rate(func() { bare.publish(t) }))
-		theirs[1] = append(theirs[1], bare.consume(t))
-		ours[0] = append(ours[0], rate(func() { publishAll(t, b) }))
-		ours[1] = append(ours[1], consumeAll(t, url, top))
-	}
-	for i, what := range []string{"publish-confirm", "consume-ack"} {
-		mine, its := median(ours[i]), median(theirs[i])
-		fmt.Printf("%-16s broker %7.0f/s   bare amqp091-go %7.0f/s   ratio %.2f (floor %.2f)\n", what, mine, its, mine/its, floor)
-		if mine/its < floor {
-			t.Errorf("%s: %.2f of the bare loop, the floor is %.2f", what, mine/its, floor)
+	ours, bare := rabbit(b, url, url, top), newBare(b, url, top)
+	for range b.N {
+		var mine, its [2][]float64 // publish, consume
+		for range benchRounds {
+			its[0] = append(its[0], rate(func() { bare.publish(b) }))
+			its[1] = append(its[1], bare.consume(b))
+			mine[0] = append(mine[0], rate(func() { publishAll(b, ours) }))
+			mine[1] = append(mine[1], consumeAll(b, url, top))
+		}
+		for i, what := range []string{"publish-confirm", "consume-ack"} {
+			m, bareRate := median(mine[i]), median(its[i])
+			fmt.Printf("%-16s broker %7.0f/s   bare amqp091-go %7.0f/s   ratio %.2f (floor %.2f)\n", what, m, bareRate, m/bareRate, floor)
+			if m/bareRate < floor {
+				b.Errorf("%s: %.2f of the bare loop, the floor is %.2f", what, m/bareRate, floor)
+			}
 		}
 	}
 }
@@ -61,7 +58,7 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-func publishAll(t *testing.T, b Broker) {
+func publishAll(t testing.TB, b Broker) {
 	messages := make([]Message, benchBatch)
 	for i := range messages {
 		messages[i] = Message{ID: fmt.Sprint(i), Body: benchBody}
@@ -77,7 +74,7 @@ var benchBody = []byte(`{"org_id":"00000000-0000-7000-8000-0000000000ac","id":"0
 const benchPrefetch = 128
 
 // consumeAll takes the batch with a consumer of its own, so that both begin with a full queue.
-func consumeAll(t *testing.T, url string, top Topology) float64 {
+func consumeAll(t testing.TB, url string, top Topology) float64 {
 	b := NewRabbit(url, top)
 	if err := b.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -115,7 +112,7 @@ type bareLoop struct {
 	returned atomic.Int64
 }
 
-func newBare(t *testing.T, url string, top Topology) *bareLoop {
+func newBare(t testing.TB, url string, top Topology) *bareLoop {
 	t.Helper()
 	conn, err := amqp.Dial(url)
 	if err != nil {
@@ -139,7 +136,7 @@ func newBare(t *testing.T, url string, top Topology) *bareLoop {
 	return l
 }
 
-func (l *bareLoop) publish(t *testing.T) {
+func (l *bareLoop) publish(t testing.TB) {
 	waiting := make([]*amqp.DeferredConfirmation, 0, benchBatch)
 	for i := range benchBatch {
 		if i >= window {
@@ -163,7 +160,7 @@ func (l *bareLoop) publish(t *testing.T) {
 	}
 }
 
-func (l *bareLoop) consume(t *testing.T) float64 {
+func (l *bareLoop) consume(t testing.TB) float64 {
 	conn, err := amqp.Dial(l.url)
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func (h harness) publish(ids ...string) {
 	}
 }
 
-func receive[T any](t *testing.T, c <-chan T) T {
+func receive[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:

@@ -12,7 +12,7 @@ func TestMemory(t *testing.T) {
 }
 
 // opened is a broker that is ready, and ends with the test.
-func opened(t *testing.T, b Broker) Broker {
+func opened(t testing.TB, b Broker) Broker {
 	t.Helper()
 	if err := b.Open(t.Context()); err != nil {
 		t.Fatal(err)

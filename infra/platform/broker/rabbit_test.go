@@ -26,7 +26,7 @@ func rabbitURL(t testing.TB) string {
 }
 
 // rabbit is a broker whose topology ends with the test.
-func rabbit(t *testing.T, url, through string, top Topology) Broker {
+func rabbit(t testing.TB, url, through string, top Topology) Broker {
 	t.Helper()
 	b := NewRabbit(through, top)
 	t.Cleanup(func() { remove(t, url, top) })
