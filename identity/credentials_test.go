@@ -246,3 +246,14 @@ func TestAnImpersonationExpires(t *testing.T) {
 		t.Errorf("got %s", r)
 	}
 }
+
+// countOutbox is how many events about a resource wait for the log.
+func countOutbox(t *testing.T, resource uuid.UUID) int {
+	t.Helper()
+	n, err := tenantdb.Row(context.Background(), open(), tenantdb.Platform(), pgx.RowTo[int],
+		"select count(*) from platform.outbox where payload->'resource'->>'id' = $1", resource.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
