@@ -122,6 +122,11 @@ chaos: $(DEVSTACK) ## D minutes of load while every part is killed at random; no
 	@$(HOST) build -o $(APP)
 	@$(DEVSTACK) exec -- go run ./infra/chaos -app $(APP) -for $(or $(D),10)m
 
+.PHONY: bench-audit
+bench-audit: $(DEVSTACK) ## the audit log: appends against plain inserts, checkpoint lag, proofs and full verification
+	GOMAXPROCS=1 go test -run '^$$' -bench . -benchtime 2s ./audit/ledger
+	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkAppend$$' -benchtime 1x -timeout 10m ./audit
+
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...
 

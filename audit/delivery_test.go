@@ -41,7 +41,7 @@ var testKeys = sync.OnceValue(func() *ledger.Keys {
 func number(t *testing.T, s store, org uuid.UUID) {
 	t.Helper()
 	eventually(t, "the log has no more waiting", func() bool {
-		if _, err := s.sequence(context.Background(), org, testKeys()); err != nil {
+		if _, err := s.sequence(context.Background(), []uuid.UUID{org}, testKeys()); err != nil {
 			t.Fatal(err)
 		}
 		n, err := tenantdb.Row(context.Background(), s.db, tenantdb.Platform(), pgx.RowTo[int],
@@ -75,7 +75,7 @@ func pending(t *testing.T, db *tenantdb.DB, id uuid.UUID) (rows, attempts int, d
 	return len(found), found[0].Attempts, found[0].Dead
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -136,7 +136,7 @@ func TestNumbersAreDenseUnderManySequencers(t *testing.T) {
 	for range 4 {
 		sequencers.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := s.sequence(ctx, org, testKeys()); err != nil && ctx.Err() == nil {
+				if _, err := s.sequence(ctx, []uuid.UUID{org}, testKeys()); err != nil && ctx.Err() == nil {
 					t.Error(err)
 					return
 				}

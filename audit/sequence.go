@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -47,6 +48,7 @@ func (l logState) parse() (*ledger.Frontier, error) {
 // pendingLeaf is a row of audit.pending.
 type pendingLeaf struct {
 	ID       int64
+	Org      uuid.UUID
 	EventID  uuid.UUID
 	Hash     []byte
 	Age      float64 // seconds
@@ -55,27 +57,32 @@ type pendingLeaf struct {
 
 const (
 	// One replica at a time grows a log; the others turn to other logs.
-	lockLog = "select pg_try_advisory_xact_lock(hashtextextended($1::text, 0))"
+	lockLogs = "select o from unnest($1::uuid[]) o where pg_try_advisory_xact_lock(hashtextextended(o::text, 0))"
+
+	readLogs = "select org_id, size, root, frontier from audit.logs where org_id = any($1)"
 
 	claimPending = `
 delete from audit.pending p
- where id in (select id from audit.pending where org_id = $1 order by id limit $2)
-returning id, event_id, leaf_hash, extract(epoch from clock_timestamp() - recorded_at)::float8,
-          exists (select from audit.leaves l where l.org_id = $1 and l.event_id = p.event_id)`
+ where id in (select id from audit.pending where org_id = any($1) order by id limit $2)
+returning id, org_id, event_id, leaf_hash, extract(epoch from clock_timestamp() - recorded_at)::float8,
+          exists (select from audit.leaves l where l.event_id = p.event_id)`
 
 	insertLeaves = `
 insert into audit.leaves (org_id, seq, event_id, leaf_hash)
-select $1, $2 + ord, event_id, leaf_hash from unnest($3::uuid[], $4::bytea[]) with ordinality as x (event_id, leaf_hash, ord)`
+select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bytea[])`
 
 	insertNodes = `
 insert into audit.nodes (org_id, level, n, hash)
-select $1, level, n, hash from unnest($2::smallint[], $3::bigint[], $4::bytea[]) as x (level, n, hash)`
+select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bytea[])`
 
-	saveLog = `
-insert into audit.logs (org_id, size, root, frontier, checkpoint, signed_at) values ($1, $2, $3, $4, $5, now())
+	saveLogs = `
+insert into audit.logs (org_id, size, root, frontier, checkpoint, signed_at)
+select *, now() from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::text[])
 on conflict (org_id) do update
    set size = excluded.size, root = excluded.root, frontier = excluded.frontier,
        checkpoint = excluded.checkpoint, signed_at = excluded.signed_at`
+
+	notifySequenced = "select pg_notify('" + sequencedChannel + "', o::text) from unnest($1::uuid[]) o"
 )
 
 // waiting are the logs that have leaves to number.
@@ -87,92 +94,133 @@ func (s store) waiting(ctx context.Context) ([]uuid.UUID, error) {
 	return orgs, nil
 }
 
-// sequence numbers the next leaves of one log, grows its tree and signs the result, all in one
-// transaction. It gives the age of each leaf; none if there was nothing to do or another replica does it.
-func (s store) sequence(ctx context.Context, org uuid.UUID, keys *ledger.Keys) (ages []float64, err error) {
+// sequenced is what one transaction of the sequencer did.
+type sequenced struct {
+	ages     []float64 // of each leaf, in seconds
+	tampered map[uuid.UUID]error
+}
+
+// sequence numbers the next leaves of some logs, grows their trees and signs the results, all in one
+// transaction. Logs that another replica sees to are left to it, and so are those that were tampered
+// with to whoever looks into that.
+func (s store) sequence(ctx context.Context, orgs []uuid.UUID, keys *ledger.Keys) (done sequenced, err error) {
 	start := time.Now()
 	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
-		var mine bool
-		if err := tx.QueryRow(ctx, lockLog, org.String()).Scan(&mine); err != nil || !mine {
+		done = sequenced{tampered: map[uuid.UUID]error{}}
+		mine, err := collect(ctx, tx, pgx.RowTo[uuid.UUID], lockLogs, orgs)
+		if err != nil || len(mine) == 0 {
 			return err
 		}
-		state, err := readLog(ctx, tx, org)
-		if err != nil {
+		logs, err := frontiers(ctx, tx, mine, done.tampered)
+		if err != nil || len(logs) == 0 {
 			return err
 		}
-		frontier, err := state.parse()
-		if err != nil {
-			return err
-		}
-		found, err := tx.Query(ctx, claimPending, org, sequenceBatch)
-		if err != nil {
-			return err
-		}
-		pending, err := pgx.CollectRows(found, pgx.RowToStructByPos[pendingLeaf])
+		pending, err := collect(ctx, tx, pgx.RowToStructByPos[pendingLeaf], claimPending, slices.Collect(maps.Keys(logs)), sequenceBatch)
 		if err != nil || len(pending) == 0 {
 			return err
 		}
 		slices.SortFunc(pending, func(a, b pendingLeaf) int { return cmp.Compare(a.ID, b.ID) })
 		for _, p := range pending {
-			ages = append(ages, p.Age)
+			done.ages = append(done.ages, p.Age)
 		}
-		return s.grow(ctx, tx, org, frontier, pending, keys)
+		return grow(ctx, tx, logs, pending, keys)
 	})
 	if tenantdb.Violates(err, "leaves_pkey") || tenantdb.Violates(err, "nodes_pkey") {
 		err = fmt.Errorf("%w: %w", errTampered, err) // somebody else wrote there
 	}
 	if err != nil {
-		return nil, fmt.Errorf("audit: sequence %s: %w", org, err)
+		return sequenced{}, fmt.Errorf("audit: sequence: %w", err)
 	}
-	for i := range ages {
-		ages[i] += time.Since(start).Seconds()
+	for i := range done.ages {
+		done.ages[i] += time.Since(start).Seconds()
 	}
-	return ages, nil
+	return done, nil
 }
 
-func readLog(ctx context.Context, tx pgx.Tx, org uuid.UUID) (logState, error) {
-	found, err := tx.Query(ctx, "select size, root, frontier, checkpoint, archived from audit.logs where org_id = $1", org)
+func collect[T any](ctx context.Context, tx pgx.Tx, row pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
-		return logState{}, err
+		return nil, err
 	}
-	state, err := pgx.CollectExactlyOneRow(found, pgx.RowToStructByPos[logState])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return emptyLog(), nil
+	return pgx.CollectRows(rows, row)
+}
+
+// frontiers are the right edges of logs. One that does not add up goes into tampered.
+func frontiers(ctx context.Context, tx pgx.Tx, orgs []uuid.UUID, tampered map[uuid.UUID]error) (map[uuid.UUID]*ledger.Frontier, error) {
+	type row struct {
+		Org            uuid.UUID
+		Size           int64
+		Root, Frontier []byte
 	}
-	return state, err
+	rows, err := collect(ctx, tx, pgx.RowToStructByPos[row], readLogs, orgs)
+	if err != nil {
+		return nil, err
+	}
+	logs := make(map[uuid.UUID]*ledger.Frontier, len(orgs))
+	for _, org := range orgs {
+		logs[org] = new(ledger.Frontier)
+	}
+	for _, r := range rows {
+		f, err := logState{Size: r.Size, Root: r.Root, Frontier: r.Frontier}.parse()
+		if err != nil {
+			tampered[r.Org] = err
+			delete(logs, r.Org)
+			continue
+		}
+		logs[r.Org] = f
+	}
+	return logs, nil
+}
+
+// grown are rows to write, a column each.
+type grown struct {
+	leafOrgs, events, nodeOrgs []uuid.UUID
+	seqs, ns                   []int64
+	hashes, nodeHashes         [][]byte
+	levels                     []int16
+}
+
+func (g *grown) add(f *ledger.Frontier, p pendingLeaf) {
+	f.Append(tlog.Hash(p.Hash), func(n ledger.Node) {
+		g.nodeOrgs, g.levels = append(g.nodeOrgs, p.Org), append(g.levels, int16(n.Level))
+		g.ns, g.nodeHashes = append(g.ns, n.N), append(g.nodeHashes, n.Hash[:])
+	})
+	g.leafOrgs, g.seqs = append(g.leafOrgs, p.Org), append(g.seqs, f.Size())
+	g.events, g.hashes = append(g.events, p.EventID), append(g.hashes, p.Hash)
+}
+
+func grow(ctx context.Context, tx pgx.Tx, logs map[uuid.UUID]*ledger.Frontier, pending []pendingLeaf, keys *ledger.Keys) error {
+	var g grown
+	touched := map[uuid.UUID]bool{}
+	for _, p := range pending {
+		if !p.Numbered {
+			g.add(logs[p.Org], p)
+			touched[p.Org] = true
+		}
+	}
+	orgs := slices.Collect(maps.Keys(touched))
+	sizes, signed := make([]int64, len(orgs)), make([]string, len(orgs))
+	roots, edges := make([][]byte, len(orgs)), make([][]byte, len(orgs))
+	for i, org := range orgs {
+		f := logs[org]
+		root := f.Root()
+		var err error
+		if signed[i], err = keys.Sign(ledger.Checkpoint{Origin: ledger.Origin(org.String()), Size: f.Size(), Root: root}); err != nil {
+			return err
+		}
+		sizes[i], roots[i], edges[i] = f.Size(), root[:], f.Bytes()
+	}
+	var batch pgx.Batch
+	batch.Queue(insertLeaves, g.leafOrgs, g.seqs, g.events, g.hashes)
+	if len(g.ns) > 0 {
+		batch.Queue(insertNodes, g.nodeOrgs, g.levels, g.ns, g.nodeHashes)
+	}
+	batch.Queue(saveLogs, orgs, sizes, roots, edges, signed)
+	batch.Queue(notifySequenced, orgs)
+	return tx.SendBatch(ctx, &batch).Close()
 }
 
 func emptyLog() logState {
 	root := new(ledger.Frontier).Root()
 	return logState{Root: root[:]}
-}
-
-func (s store) grow(ctx context.Context, tx pgx.Tx, org uuid.UUID, f *ledger.Frontier, pending []pendingLeaf, keys *ledger.Keys) error {
-	first := f.Size()
-	var events []uuid.UUID
-	var hashes, nodeHashes [][]byte
-	var levels []int16
-	var ns []int64
-	for _, p := range pending {
-		if p.Numbered {
-			continue
-		}
-		events, hashes = append(events, p.EventID), append(hashes, p.Hash)
-		f.Append(tlog.Hash(p.Hash), func(n ledger.Node) {
-			levels, ns, nodeHashes = append(levels, int16(n.Level)), append(ns, n.N), append(nodeHashes, n.Hash[:])
-		})
-	}
-	root := f.Root()
-	signed, err := keys.Sign(ledger.Checkpoint{Origin: ledger.Origin(org.String()), Size: f.Size(), Root: root})
-	if err != nil {
-		return err
-	}
-	var batch pgx.Batch
-	batch.Queue(insertLeaves, org, first, events, hashes)
-	if len(ns) > 0 {
-		batch.Queue(insertNodes, org, levels, ns, nodeHashes)
-	}
-	batch.Queue(saveLog, org, f.Size(), root[:], f.Bytes(), signed)
-	batch.Queue("select pg_notify($1, $2)", sequencedChannel, org.String())
-	return tx.SendBatch(ctx, &batch).Close()
 }

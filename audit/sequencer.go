@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,14 +13,15 @@ import (
 	"encore.dev/types/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
 	// sequencePoll bounds how long a leaf waits that another replica's writer queued.
 	sequencePoll = 200 * time.Millisecond
-	// sequenceWidth is how many logs grow at once.
-	sequenceWidth = 4
+	// sequenceRest is what lies at least between two turns: leaves that come together are cheaper.
+	sequenceRest = 100 * time.Millisecond
+	// sequenceWidth is how many logs grow in one transaction.
+	sequenceWidth = 256
 	// archiveEvery is how often new checkpoints leave for the object store.
 	archiveEvery = 5 * time.Second
 	// adoptEvery is how often events are looked for that an older version wrote.
@@ -47,6 +49,7 @@ type sequencer struct {
 	store   store
 	keys    *ledger.Keys
 	archive *archive
+	observe func(age float64)
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -55,13 +58,20 @@ type sequencer struct {
 	tampered map[uuid.UUID]bool
 }
 
-func startSequencer(s store, keys *ledger.Keys, a *archive) *sequencer {
-	ctx, cancel := context.WithCancel(context.Background())
-	q := &sequencer{store: s, keys: keys, archive: a, wake: make(chan struct{}, 1), cancel: cancel, tampered: map[uuid.UUID]bool{}}
+func newSequencer(s store, keys *ledger.Keys, a *archive) *sequencer {
+	return &sequencer{
+		store: s, keys: keys, archive: a, observe: checkpointLag.Observe,
+		wake: make(chan struct{}, 1), tampered: map[uuid.UUID]bool{},
+	}
+}
+
+// start runs the sequencer until Close.
+func (q *sequencer) start() {
+	var ctx context.Context
+	ctx, q.cancel = context.WithCancel(context.Background())
 	q.done.Go(func() { q.loop(ctx, sequencePoll, q.wake, q.pass) })
 	q.done.Go(func() { q.loop(ctx, archiveEvery, nil, q.put) })
 	q.done.Go(func() { q.loop(ctx, adoptEvery, nil, q.store.adopt) })
-	return q
 }
 
 // Close stops the sequencer and waits for it. What it had claimed is in the database still.
@@ -101,7 +111,13 @@ func (q *sequencer) loop(ctx context.Context, every time.Duration, wake <-chan s
 		}
 		select {
 		case <-ctx.Done():
+			return
 		case <-wake:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(sequenceRest):
+			}
 		case <-tick.C:
 		}
 	}
@@ -113,31 +129,42 @@ func (q *sequencer) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group // what stops one log stops no other
-	group.SetLimit(sequenceWidth)
-	for _, org := range orgs {
-		group.Go(func() error { return q.drain(ctx, org) })
+	for group := range slices.Chunk(orgs, sequenceWidth) {
+		if err := q.drain(ctx, group); err != nil {
+			return err
+		}
 	}
-	return group.Wait()
+	return nil
 }
 
-// drain grows one log until nothing waits. A log that was tampered with stands still and says so; it
+// drain grows some logs until nothing waits. One that was tampered with stands still and says so; it
 // does not hold up the others.
-func (q *sequencer) drain(ctx context.Context, org uuid.UUID) error {
+func (q *sequencer) drain(ctx context.Context, orgs []uuid.UUID) error {
 	for {
-		ages, err := q.store.sequence(ctx, org, q.keys)
-		if errors.Is(err, errTampered) {
-			q.accuse(org, err)
+		done, err := q.store.sequence(ctx, orgs, q.keys)
+		if errors.Is(err, errTampered) && len(orgs) == 1 {
+			q.accuse(orgs[0], err)
+			return nil
+		}
+		if errors.Is(err, errTampered) { // one of them
+			for _, org := range orgs {
+				if err := q.drain(ctx, []uuid.UUID{org}); err != nil {
+					return err
+				}
+			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, age := range ages {
-			checkpointLag.Observe(age)
+		for org, err := range done.tampered {
+			q.accuse(org, err)
 		}
-		sequencedTotal.Add(float64(len(ages)))
-		if len(ages) < sequenceBatch {
+		for _, age := range done.ages {
+			q.observe(age)
+		}
+		sequencedTotal.Add(float64(len(done.ages)))
+		if len(done.ages) < sequenceBatch {
 			return nil
 		}
 	}

@@ -68,13 +68,15 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	sequencer := newSequencer(store, keys, archive)
+	sequencer.start()
 	events := pubsub.TopicRef[pubsub.Publisher[*event.Event]](Events)
 	return &Service{
 		store:     store,
 		keys:      keys,
 		sinks:     sinks,
 		verifiers: archive.verifiers,
-		sequencer: startSequencer(store, keys, archive),
+		sequencer: sequencer,
 		relay: outbox.StartRelay(outbox.Config{
 			DB: db,
 			Topics: map[string]outbox.Publish{

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -194,14 +195,16 @@ func (c *canonicalizer) sort(dst []byte, ms []member) error {
 
 // compareNames orders by UTF-16 code units. Names are canonical strings without their quotes.
 func compareNames(a, b []byte) int {
-	for _, n := range [2][]byte{a, b} {
-		for _, x := range n {
-			if x == '\\' || x >= 0xee { // the order of bytes is another one only up here
-				return slices.Compare(codeUnits(a), codeUnits(b))
-			}
+	for i := range min(len(a), len(b)) {
+		x, y := a[i], b[i]
+		if x == '\\' || y == '\\' || x != y && max(x, y) >= 0xee { // the order of bytes is another one here
+			return slices.Compare(codeUnits(a), codeUnits(b))
+		}
+		if x != y {
+			return cmp.Compare(x, y)
 		}
 	}
-	return bytes.Compare(a, b)
+	return cmp.Compare(len(a), len(b))
 }
 
 func codeUnits(name []byte) []uint16 {

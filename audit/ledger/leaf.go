@@ -48,17 +48,17 @@ func Commit(salt []byte, path string, value []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return commit(salt, path, canonical), nil
+	sum := commit(salt, []byte(path), canonical)
+	return sum[:], nil
 }
 
-func commit(salt []byte, path string, canonical []byte) []byte {
-	text := make([]byte, 0, 512)
-	text = append(text, salt...)
+func commit(salt, path, canonical []byte) [sha256.Size]byte {
+	var room [512]byte // enough for nearly all
+	text := append(room[:0], salt...)
 	text = append(text, path...)
 	text = append(text, 0)
 	text = append(text, canonical...)
-	sum := sha256.Sum256(text)
-	return sum[:]
+	return sha256.Sum256(text)
 }
 
 // Hash is the hash of a leaf.
@@ -106,10 +106,10 @@ func (m *Maker) leafOf(event []byte) (leaf []byte, err error) {
 			m.parts = append(m.parts, part{name, value})
 		}
 	}
+	m.rest = m.rest[:0]
 	if err := m.commit(commitments); err != nil {
 		return nil, err
 	}
-	m.rest = m.rest[:0]
 	m.parts = slices.DeleteFunc(m.parts, func(p part) bool { return m.hidden(p.name) })
 	for i, p := range m.parts {
 		if string(p.name) == "changes" && len(m.personal) > 0 {
@@ -117,8 +117,8 @@ func (m *Maker) leafOf(event []byte) (leaf []byte, err error) {
 		}
 	}
 	m.parts = append(m.parts,
-		part{[]byte("personal"), m.kept(func(dst []byte) []byte { return appendObject(dst, m.personal) })},
-		part{[]byte("v"), []byte(`"` + Format + `"`)})
+		part{namePersonal, m.kept(func(dst []byte) []byte { return appendObject(dst, m.personal) })},
+		part{nameFormat, format})
 	slices.SortFunc(m.parts, func(a, b part) int { return compareNames(a.name, b.name) })
 	m.leaf = appendObject(m.leaf[:0], m.parts)
 	return m.leaf, nil
@@ -149,6 +149,12 @@ func appendMember(dst, name, value []byte) []byte {
 	return append(dst, value...)
 }
 
+var (
+	namePersonal = []byte("personal")
+	nameFormat   = []byte("v")
+	format       = []byte(`"` + Format + `"`)
+)
+
 const changesPrefix = "changes."
 
 // commit reads the commitments, in order of their paths, as name and quoted base64.
@@ -161,52 +167,55 @@ func (m *Maker) commit(commitments []byte) error {
 		return fmt.Errorf("%w: commitments are an object", ErrNotJSON)
 	}
 	for path, about := range members(commitments) {
-		if len(about) == 0 || about[0] != '{' {
+		if about[0] != '{' {
 			return fmt.Errorf("%w: a commitment is an object", ErrNotJSON)
 		}
-		var salt, hash []byte
+		var hash [sha256.Size]byte
+		var known, given bool
 		for name, value := range members(about) {
 			raw, err := decode(value)
 			if err != nil {
 				return err
 			}
+			given = true
 			switch string(name) {
 			case "salt":
-				salt = raw
+				value, ok := m.at(path)
+				if !ok {
+					return fmt.Errorf("%w: there is no %s to commit to", ErrNotJSON, path)
+				}
+				hash, known = commit(raw[:], path, value), true
 			case "hash":
-				hash = raw
+				if !known { // what can be rebuilt is not taken on trust
+					hash = raw
+				}
+			default:
+				return fmt.Errorf("%w: a commitment has no %s", ErrNotJSON, name)
 			}
 		}
-		if salt != nil {
-			if len(salt) != SaltSize {
-				return fmt.Errorf("%w: a salt has %d bytes", ErrNotJSON, SaltSize)
-			}
-			value, ok := m.at(path)
-			if !ok {
-				return fmt.Errorf("%w: there is no %s to commit to", ErrNotJSON, path)
-			}
-			hash = commit(salt, string(path), value)
+		if !given {
+			return fmt.Errorf("%w: a commitment is a salt or a hash", ErrNotJSON)
 		}
-		if len(hash) != sha256.Size {
-			return fmt.Errorf("%w: a commitment has %d bytes", ErrNotJSON, sha256.Size)
-		}
-		quoted := make([]byte, 0, 46)
-		quoted = append(quoted, '"')
-		quoted = base64.StdEncoding.AppendEncode(quoted, hash)
-		m.personal = append(m.personal, part{path, append(quoted, '"')})
+		m.personal = append(m.personal, part{path, m.kept(func(dst []byte) []byte {
+			dst = base64.StdEncoding.AppendEncode(append(dst, '"'), hash[:])
+			return append(dst, '"')
+		})})
 	}
 	return nil
 }
 
-func decode(quoted []byte) ([]byte, error) {
-	if len(quoted) < 2 || quoted[0] != '"' {
-		return nil, fmt.Errorf("%w: a commitment is base64", ErrNotJSON)
+// decode reads 32 bytes, which a salt has and a hash, too.
+func decode(quoted []byte) (raw [sha256.Size]byte, err error) {
+	const encoded = (sha256.Size + 2) / 3 * 4
+	var room [encoded]byte
+	if len(quoted) == encoded+2 && quoted[0] == '"' {
+		n, err := base64.StdEncoding.Decode(room[:], quoted[1:len(quoted)-1])
+		if err == nil && n == len(raw) {
+			copy(raw[:], room[:])
+			return raw, nil
+		}
 	}
-	raw, err := base64.StdEncoding.AppendDecode(nil, quoted[1:len(quoted)-1])
-	if err != nil {
-		return nil, fmt.Errorf("%w: a commitment is base64", ErrNotJSON)
-	}
-	return raw, nil
+	return raw, fmt.Errorf("%w: %d bytes in base64 are wanted", ErrNotJSON, len(raw))
 }
 
 // at is the value at a path of the event.

@@ -99,6 +99,8 @@ func TestLeavesThatCannotBe(t *testing.T) {
 		"nothing to commit to":   {"commitments": map[string]any{"changes.nothing": Commitment{Salt: salt}}},
 		"not base64":             {"commitments": map[string]any{"ip": map[string]any{"salt": "!"}}},
 		"no object":              {"commitments": "x"},
+		"an empty commitment":    {"commitments": map[string]any{"ip": map[string]any{}}},
+		"an unknown commitment":  {"commitments": map[string]any{"ip": map[string]any{"key": Commitment{}.Salt}}},
 	} {
 		if got, err := Leaf(with(t, members)); !errors.Is(err, ErrNotJSON) {
 			t.Errorf("%s: got %s, %v", name, got, err)

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -101,6 +102,7 @@ type verifier struct {
 	report  *Report
 	sum     hash.Hash
 	header  bool // was read
+	org     []byte
 	ended   bool
 
 	canonical canonicalizer
@@ -172,7 +174,11 @@ func (v *verifier) begin(data []byte) error {
 	if err != nil {
 		return err
 	}
-	v.header, v.report.Checkpoint, v.report.Complete = true, c, h.Complete
+	org, ok := strings.CutPrefix(c.Origin, originPrefix)
+	if !ok {
+		return fmt.Errorf("%w: the origin %s is no audit log's", ErrCheckpoint, c.Origin)
+	}
+	v.header, v.org, v.report.Checkpoint, v.report.Complete = true, []byte(org), c, h.Complete
 	e := v.options.Earlier
 	if e == nil {
 		return nil
@@ -190,11 +196,13 @@ func (v *verifier) begin(data []byte) error {
 // parsed is what the verifier itself needs of an entry.
 type parsed struct {
 	seq                     int64
-	id, org                 string
+	rawID, org              []byte
 	leafHash, proof         []byte // as canonical JSON
 	actor, action, resource []byte
 	changes                 []byte
 }
+
+func (p parsed) id() string { return string(p.rawID) }
 
 func parseEntry(data []byte) (p parsed, err error) {
 	for name, value := range members(data) {
@@ -202,9 +210,9 @@ func parseEntry(data []byte) (p parsed, err error) {
 		case "seq":
 			p.seq, err = strconv.ParseInt(string(value), 10, 64)
 		case "id":
-			p.id = string(bytes.Trim(value, `"`))
+			p.rawID = bytes.Trim(value, `"`)
 		case "org_id":
-			p.org = string(bytes.Trim(value, `"`))
+			p.org = bytes.Trim(value, `"`)
 		case "leaf_hash":
 			p.leafHash = value
 		case "proof":
@@ -231,22 +239,22 @@ func (v *verifier) entry(data []byte, pruned bool) {
 	r.Entries++
 	p, err := parseEntry(data)
 	if err != nil {
-		r.add(v.next, p.id, "%v", err)
+		r.add(v.next, p.id(), "%v", err)
 		v.holes = true
 		return
 	}
-	if Origin(p.org) != r.Checkpoint.Origin {
-		r.add(p.seq, p.id, "it is of another log: %s", p.org)
+	if !bytes.Equal(p.org, v.org) {
+		r.add(p.seq, p.id(), "it is of another log: %s", p.org)
 	}
 	claimed, err := hashOf(p.leafHash)
 	if err != nil {
-		r.add(p.seq, p.id, "its leaf_hash is none")
+		r.add(p.seq, p.id(), "its leaf_hash is none")
 	}
 	switch {
 	case pruned:
 		r.Pruned++
 		if v.unpruned > 0 {
-			v.late, v.lateID = p.seq, p.id
+			v.late, v.lateID = p.seq, p.id()
 		}
 	default:
 		if v.unpruned == 0 {
@@ -254,9 +262,9 @@ func (v *verifier) entry(data []byte, pruned bool) {
 		}
 		leaf, err := v.maker.leafOf(data)
 		if err != nil {
-			r.add(p.seq, p.id, "altered: %v", err)
+			r.add(p.seq, p.id(), "altered: %v", err)
 		} else if Hash(leaf) != claimed {
-			r.add(p.seq, p.id, "altered: its content does not make its leaf_hash")
+			r.add(p.seq, p.id(), "altered: its content does not make its leaf_hash")
 		}
 		v.noteRetention(p)
 	}
@@ -270,9 +278,9 @@ func (v *verifier) position(p parsed) {
 	r := v.report
 	switch {
 	case p.seq > r.Checkpoint.Size:
-		r.add(p.seq, p.id, "inserted: the checkpoint covers %d entries", r.Checkpoint.Size)
+		r.add(p.seq, p.id(), "inserted: the checkpoint covers %d entries", r.Checkpoint.Size)
 	case p.seq < v.next:
-		r.add(p.seq, p.id, "out of order or twice: entry %d comes next", v.next)
+		r.add(p.seq, p.id(), "out of order or twice: entry %d comes next", v.next)
 	case p.seq > v.next && r.Complete:
 		v.missing(v.next, p.seq-1)
 	}
@@ -294,7 +302,7 @@ func (v *verifier) missing(from, to int64) {
 func (v *verifier) prove(p parsed, leaf tlog.Hash) {
 	if p.proof == nil {
 		if !v.report.Complete {
-			v.report.add(p.seq, p.id, "it has no proof, and the export is not complete")
+			v.report.add(p.seq, p.id(), "it has no proof, and the export is not complete")
 		}
 		return
 	}
@@ -313,7 +321,7 @@ func (v *verifier) prove(p parsed, leaf tlog.Hash) {
 		err = tlog.CheckRecord(proof, c.Size, c.Root, p.seq-1, leaf)
 	}
 	if err != nil {
-		v.report.add(p.seq, p.id, "not in the signed tree: altered, moved or inserted")
+		v.report.add(p.seq, p.id(), "not in the signed tree: altered, moved or inserted")
 		v.suspects = true
 	}
 }
@@ -411,10 +419,7 @@ func (v *verifier) end() {
 	}
 }
 
-func hashOf(quoted []byte) (h tlog.Hash, err error) {
+func hashOf(quoted []byte) (tlog.Hash, error) {
 	raw, err := decode(quoted)
-	if err != nil || len(raw) != tlog.HashSize {
-		return h, ErrNotJSON
-	}
-	return tlog.Hash(raw), nil
+	return tlog.Hash(raw), err
 }

@@ -23,6 +23,9 @@ type Writer struct {
 	manifest Manifest
 	line     bytes.Buffer
 	enc      *json.Encoder
+
+	canonical canonicalizer
+	text      []byte
 }
 
 // NewWriter begins an export, which has an id of its own, of the log with this origin.
@@ -74,11 +77,17 @@ func (x *Writer) data(e Envelope, data any) error {
 func (x *Writer) write(e Envelope) error {
 	e.SpecVersion, e.Source, e.DataContentType = "1.0", x.origin, "application/json"
 	x.line.Reset()
-	if err := x.enc.Encode(e); err != nil { // ends the line
+	if err := x.enc.Encode(e); err != nil {
 		return err
 	}
-	x.sum.Write(x.line.Bytes())
-	_, err := x.out.Write(x.line.Bytes())
+	var err error
+	// Lines are canonical, so that a verifier has nothing to put in order.
+	if x.text, err = x.canonical.text(x.text[:0], x.line.Bytes()); err != nil {
+		return err
+	}
+	x.text = append(x.text, '\n')
+	x.sum.Write(x.text)
+	_, err = x.out.Write(x.text)
 	return err
 }
 
