@@ -60,13 +60,21 @@ func (c *Cached) CheckAll(ctx context.Context, p *principal.Principal, queries [
 // rest answers what this process does not remember.
 func (c *Cached) rest(ctx context.Context, p *principal.Principal, queries []Query, open []asked, keys []Key) ([]Decision, error) {
 	out := make([]Decision, len(open))
-	shared := c.shared(ctx, keys...)
+	found := c.shared(ctx, keys...)
+	if found == nil {
+		found = map[Key]entry{}
+	}
+	for _, k := range keys {
+		if e, ok := c.get(k); ok && found[k].until.IsZero() { // somebody else was just answered
+			found[k] = e
+		}
+	}
 	var (
 		missing []Query
 		at      = map[int]int{} // query → its place in missing
 	)
 	for i, a := range open {
-		if e, ok := shared[keys[i]]; ok {
+		if e, ok := found[keys[i]]; ok {
 			out[i] = e.decision
 			continue
 		}
@@ -86,7 +94,7 @@ func (c *Cached) rest(ctx context.Context, p *principal.Principal, queries []Que
 		return nil, err
 	}
 	for i, a := range open {
-		if _, ok := shared[keys[i]]; !ok {
+		if _, ok := found[keys[i]]; !ok {
 			out[i] = c.put(keys[i], entry{decision: answers[at[a.query]][a.action]}).decision
 		}
 	}

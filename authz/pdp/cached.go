@@ -125,8 +125,11 @@ func (c *Cached) one(ctx context.Context, k Key, ask func(context.Context) (entr
 	if e, ok := c.get(k); ok {
 		return e, nil
 	}
+	if e, ok := c.shared(ctx, k)[k]; ok {
+		return e, nil
+	}
 	return fly(ctx, &c.flight, k, func(ctx context.Context) (entry, error) {
-		if e, ok := c.shared(ctx, k)[k]; ok {
+		if e, ok := c.get(k); ok { // somebody else was just answered
 			return e, nil
 		}
 		e, err := ask(ctx)
