@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"encore.app/authz"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -79,5 +81,52 @@ func TestEveryTextColumnSaysWhetherItIsPersonal(t *testing.T) {
 				t.Errorf("%s.%s is listed and not there", table, column)
 			}
 		}
+	}
+}
+
+// What was ever known of an erased person is in no column that could hold it, tagged or not.
+func TestAnErasedPersonIsFoundNowhere(t *testing.T) {
+	t.Parallel()
+	b, other := setup(t), setup(t)
+	canary := "canary-" + b.user.String()
+	exec := func(scope tenantdb.Scope, sql string, args ...any) {
+		t.Helper()
+		err := open().db.Tx(context.Background(), scope, func(tx pgx.Tx) error {
+			_, err := tx.Exec(context.Background(), sql, args...)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(tenantdb.Scope{}, "update identity.users set email = $2 || '@Example.test', username = $2, name = $2 where id = $1", b.user, canary)
+	for _, org := range []uuid.UUID{b.org, other.org} {
+		exec(tenantdb.Org(org), "update orgs.invitations set email = lower($2 || '@example.test') where org_id = $1", org, canary)
+	}
+	found := func() (columns []string) {
+		for _, c := range textColumns(t) {
+			for _, scope := range []tenantdb.Scope{{}, tenantdb.Org(b.org), tenantdb.Org(other.org), platform} {
+				if countRows(t, scope, c.Table, "position(lower($1) in lower("+c.Column+"::text)) > 0", canary) > 0 {
+					columns = append(columns, c.Table+"."+c.Column)
+				}
+			}
+		}
+		slices.Sort(columns)
+		return slices.Compact(columns)
+	}
+	want := []string{"identity.users.email", "identity.users.name", "identity.users.username", "orgs.invitations.email"}
+	if got := found(); !slices.Equal(got, want) {
+		t.Fatalf("before: found in %v", got)
+	}
+	ctx := context.Background()
+	e, err := orgEvent(ctx, uuid.Nil, "user:erase", authz.Decision{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open().erasePerson(ctx, b.user, e); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(); len(got) > 0 {
+		t.Errorf("after: found in %v", got)
 	}
 }
