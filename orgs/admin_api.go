@@ -87,12 +87,8 @@ func (s *Service) ListOrgs(ctx context.Context, r *PageRequest) (*ListOrgsRespon
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(o org) any { return o.ID })
-	out := &ListOrgsResponse{Items: make([]Org, len(rows)), NextCursor: next}
-	for i, o := range rows {
-		out.Items[i] = *o.payload()
-	}
-	return out, nil
+	items, next := pageOf(rows, limit, func(o org) uuid.UUID { return o.ID }, func(o org) Org { return *o.payload() })
+	return &ListOrgsResponse{Items: items, NextCursor: next}, nil
 }
 
 // ReadOrg is one organisation, for platform staff.

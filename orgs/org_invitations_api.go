@@ -69,12 +69,8 @@ func (s *Service) ListInvitations(ctx context.Context, org_id uuid.UUID, r *Page
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(i invitation) any { return i.ID })
-	out := &ListInvitationsResponse{Items: make([]Invitation, len(rows)), NextCursor: next}
-	for n, i := range rows {
-		out.Items[n] = i.payload()
-	}
-	return out, nil
+	items, next := pageOf(rows, limit, func(i invitation) uuid.UUID { return i.ID }, invitation.payload)
+	return &ListInvitationsResponse{Items: items, NextCursor: next}, nil
 }
 
 // InviteRequest says whom to invite as what.

@@ -67,20 +67,11 @@ func (s *Service) ListMembers(ctx context.Context, org_id uuid.UUID, r *PageRequ
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(m member) any { return m.UserID })
-	ids := make([]uuid.UUID, len(rows))
-	for i, m := range rows {
-		ids[i] = m.UserID
-	}
-	profiles, err := identity.Profiles(ctx, ids)
+	items, next, err := peopleOf(ctx, rows, limit, func(m member) uuid.UUID { return m.UserID }, member.payload)
 	if err != nil {
 		return nil, err
 	}
-	out := &ListMembersResponse{Items: make([]Member, len(rows)), NextCursor: next}
-	for i, m := range rows {
-		out.Items[i] = m.payload(profiles[m.UserID])
-	}
-	return out, nil
+	return &ListMembersResponse{Items: items, NextCursor: next}, nil
 }
 
 // GetMember is one member of the organisation.

@@ -56,20 +56,11 @@ func (s *Service) ListTeamMembers(ctx context.Context, org_id, team_id uuid.UUID
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(m teamMember) any { return m.UserID })
-	ids := make([]uuid.UUID, len(rows))
-	for i, m := range rows {
-		ids[i] = m.UserID
-	}
-	profiles, err := identity.Profiles(ctx, ids)
+	items, next, err := peopleOf(ctx, rows, limit, func(m teamMember) uuid.UUID { return m.UserID }, teamMember.payload)
 	if err != nil {
 		return nil, err
 	}
-	out := &ListTeamMembersResponse{Items: make([]TeamMember, len(rows)), NextCursor: next}
-	for i, m := range rows {
-		out.Items[i] = m.payload(profiles[m.UserID])
-	}
-	return out, nil
+	return &ListTeamMembersResponse{Items: items, NextCursor: next}, nil
 }
 
 // TeamRolesRequest says what a member is in a team.

@@ -70,12 +70,8 @@ func (s *Service) ListTeams(ctx context.Context, org_id uuid.UUID, r *PageReques
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(t team) any { return t.ID })
-	out := &ListTeamsResponse{Items: make([]Team, len(rows)), NextCursor: next}
-	for i, t := range rows {
-		out.Items[i] = t.payload()
-	}
-	return out, nil
+	items, next := pageOf(rows, limit, func(t team) uuid.UUID { return t.ID }, team.payload)
+	return &ListTeamsResponse{Items: items, NextCursor: next}, nil
 }
 
 // TeamRequest names a team.

@@ -53,12 +53,8 @@ func (s *Service) listResources(ctx context.Context, k kind, org uuid.UUID, r *P
 	if err != nil {
 		return nil, err
 	}
-	rows, next := page.Cut(rows, limit, func(r resource) any { return r.ID })
-	out := &ListResourcesResponse{Items: make([]Resource, len(rows)), NextCursor: next}
-	for i, row := range rows {
-		out.Items[i] = row.payload()
-	}
-	return out, nil
+	items, next := pageOf(rows, limit, func(r resource) uuid.UUID { return r.ID }, resource.payload)
+	return &ListResourcesResponse{Items: items, NextCursor: next}, nil
 }
 
 func (s *Service) readResource(ctx context.Context, k kind, org, id uuid.UUID) (*Resource, error) {
