@@ -34,10 +34,7 @@ func TestDisableAndEnable(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, issuer string) {
 		admin, user := as(t, issuer, "provisioner"), person(t, issuer)
-		status, tokens := signIn(t, issuer, user, "correct horse")
-		if status != 200 {
-			t.Fatalf("%d %v", status, tokens)
-		}
+		tokens := signInWell(t, issuer, user)
 		for range 2 { // it may be repeated
 			if err := admin.DisableUser(t.Context(), user.ID); err != nil {
 				t.Fatal(err)
@@ -56,9 +53,7 @@ func TestDisableAndEnable(t *testing.T) {
 		if err := admin.EnableUser(t.Context(), user.ID); err != nil {
 			t.Fatal(err)
 		}
-		if status, body := signIn(t, issuer, user, "correct horse"); status != 200 {
-			t.Errorf("enabled again: %d %v", status, body)
-		}
+		signInWell(t, issuer, user)
 	})
 }
 
@@ -68,7 +63,7 @@ func TestLogoutUser(t *testing.T) {
 		user := person(t, issuer)
 		var refresh []string
 		for range 2 {
-			_, tokens := signIn(t, issuer, user, "correct horse")
+			tokens := signInWell(t, issuer, user)
 			token, _ := tokens["refresh_token"].(string)
 			refresh = append(refresh, token)
 		}
@@ -80,9 +75,7 @@ func TestLogoutUser(t *testing.T) {
 				t.Errorf("a session goes on: %d %v", status, body)
 			}
 		}
-		if status, body := signIn(t, issuer, user, "correct horse"); status != 200 {
-			t.Errorf("a new session: %d %v", status, body)
-		}
+		signInWell(t, issuer, user)
 	})
 }
 

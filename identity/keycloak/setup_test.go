@@ -90,3 +90,20 @@ func signIn(t *testing.T, issuer string, user keycloak.User, password string) (i
 	t.Helper()
 	return post(t, issuer, "token", "grant_type", "password", "client_id", "app", "username", user.Email, "password", password)
 }
+
+// signInWell is a direct grant that has to be given. Keycloak counts attempts in the background and
+// refuses the user until it is done, so that it may take more than one.
+func signInWell(t *testing.T, issuer string, user keycloak.User) map[string]any {
+	t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		status, body := signIn(t, issuer, user, "correct horse")
+		if status == http.StatusOK {
+			return body
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d %v", status, body)
+		}
+	}
+}

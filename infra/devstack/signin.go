@@ -8,6 +8,7 @@ import (
 
 	"encore.app/infra/devstack/chromium"
 	"encore.app/infra/devstack/keycloak"
+	"encore.app/infra/keycloak/realm"
 )
 
 // demoRealm is the realm of the files that both issuers serve.
@@ -131,11 +132,16 @@ func (s *stack) keycloakAsIssuer(p *plan) {
 		if err != nil {
 			return started{}, err
 		}
+		demo, err := realm.Load(s.realmEnv, config.RealmFiles...)
+		if err != nil {
+			return started{}, err
+		}
 		s.logf("starting Keycloak %s (half a minute)", version)
 		server, err := keycloak.Start(ctx, config)
 		if err != nil {
 			return started{}, err
 		}
+		s.users = describeUsers(demo)
 		return started{value: config.URL() + demoRealm, version: version, how: "private keycloak", stop: server.Stop}, nil
 	}
 }

@@ -29,6 +29,7 @@ func TestCodeWithPKCE(t *testing.T) {
 		if wrong.location != nil || !wrong.shows("password") {
 			t.Fatalf("a wrong password: %d %v", wrong.status, wrong.location)
 		}
+		tg.counted(t, idOf["alan@acme.test"])
 		done := b.signIn(t, wrong, alan...)
 		if done.location == nil || !strings.HasPrefix(done.location.String(), callback+"?") || done.param("state") != "state-1" || done.param("iss") != tg.issuer {
 			t.Fatalf("%d %v", done.status, done.location)
@@ -154,7 +155,11 @@ func TestStepUp(t *testing.T) {
 		if page = b.submit(t, page, "otp", "000000"); page.location != nil || !page.shows("otp") {
 			t.Fatalf("a wrong code: %d %v", page.status, page.location)
 		}
+		tg.counted(t, idOf["grace@acme.test"])
 		done := b.submit(t, page, "otp", tg.totp(t))
+		if done.location == nil {
+			t.Fatalf("the right code: %d %s", done.status, done.raw)
+		}
 		high := claimsOf(t, tg.exchange(t, "app", done.param("code")).text("access_token"))
 		if high["acr"] != "2" || high["sid"] != low["sid"] {
 			t.Errorf("was %v\nis %v", low, high)

@@ -28,6 +28,9 @@ type traits struct {
 	// unlock forgets wrong passwords: the development issuer's clock is moved on, Keycloak's
 	// administrator lifts the lock.
 	unlock func(t *testing.T, userID string)
+	// counted waits until a wrong password or code is counted. Keycloak counts in the background and
+	// refuses the user meanwhile.
+	counted func(t *testing.T, userID string)
 }
 
 // target is an issuer under test.
@@ -54,7 +57,8 @@ func eachIssuer(t *testing.T, test func(t *testing.T, tg *target)) {
 		if !i.Real {
 			tg.traits = traits{
 				grantTOTP: true, introspectsOwn: true, grantAMR: []string{"pwd"}, implicitError: "unsupported_response_type",
-				unlock: func(*testing.T, string) { i.Clock.Advance(61 * time.Second) },
+				unlock:  func(*testing.T, string) { i.Clock.Advance(61 * time.Second) },
+				counted: func(*testing.T, string) {},
 			}
 			test(t, tg)
 			return
@@ -66,6 +70,19 @@ func eachIssuer(t *testing.T, test func(t *testing.T, tg *target)) {
 				if a := tg.admin(t, http.MethodDelete, "/attack-detection/brute-force/users/"+userID, nil); a.status != http.StatusNoContent {
 					t.Fatalf("the lock is not lifted: %d", a.status)
 				}
+			},
+			counted: func(t *testing.T, userID string) {
+				t.Helper()
+				tick := time.NewTicker(100 * time.Millisecond)
+				defer tick.Stop()
+				var a answer
+				for deadline := time.Now().Add(pageWait); time.Now().Before(deadline); <-tick.C {
+					a = tg.admin(t, http.MethodGet, "/attack-detection/brute-force/users/"+userID, nil)
+					if n, _ := a.body["numFailures"].(float64); n >= 1 && a.body["disabled"] == false {
+						return
+					}
+				}
+				t.Fatalf("the failure is not counted: %s", a.raw)
 			},
 		}
 		keycloakTurn.Lock()

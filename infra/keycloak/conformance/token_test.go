@@ -16,6 +16,7 @@ var fronts = map[string]string{"admin-console": "tenantry-admin", "org-console":
 // idOf are the ids that the demo file gives.
 var idOf = map[string]string{
 	"root@tenantry.test": "00000000-0000-7000-8000-000000000101", "ada@acme.test": "00000000-0000-7000-8000-000000000104",
+	"alan@acme.test": "00000000-0000-7000-8000-000000000105", "grace@acme.test": "00000000-0000-7000-8000-000000000106",
 	"bob@acme.test": "00000000-0000-7000-8000-000000000107", "mallory@nowhere.test": "00000000-0000-7000-8000-000000000109",
 }
 

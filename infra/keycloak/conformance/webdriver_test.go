@@ -14,7 +14,7 @@ import (
 const elementKey = "element-6066-11e4-a52e-4f735466cecf"
 
 // pageWait is how long a page may take to appear on a busy machine.
-const pageWait = 30 * time.Second
+const pageWait = time.Minute
 
 // window is a headless Chromium driven over WebDriver.
 type window struct{ session string }
