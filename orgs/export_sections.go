@@ -3,6 +3,7 @@ package orgs
 import (
 	"context"
 
+	"encore.app/audit"
 	"encore.app/identity"
 	"encore.app/infra/platform/archive"
 	"encore.app/orgs/setting"
@@ -60,6 +61,12 @@ func (x export) sections(ctx context.Context, tx pgx.Tx, out *archive.Writer, wi
 		return err
 	}
 	if err := x.people(ctx, tx, out); err != nil {
+		return err
+	}
+	if err := identity.ArchiveOrg(ctx, tx, x.org, out); err != nil {
+		return err
+	}
+	if err := audit.ArchiveOrg(ctx, tx, x.org, out, withAudit); err != nil {
 		return err
 	}
 	for _, h := range holdings {

@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	// invitationLife is how long an invitation can be accepted.
-	invitationLife = 7 * 24 * time.Hour
-	maxEmail       = 254 // RFC 5321, section 4.5.3.1.3, less the brackets
-	maxTeams       = 50
+	maxEmail = 254 // RFC 5321, section 4.5.3.1.3, less the brackets
+	maxTeams = 50
 
 	invitationPending = "pending"
 )

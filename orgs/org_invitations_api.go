@@ -96,8 +96,9 @@ func (r *InviteRequest) Validate() error {
 	return c.Err()
 }
 
-// Invite offers an address roles in the organisation for seven days. The answer holds the token, this
-// once. Another invitation that the address still had is revoked.
+// Invite offers an address roles in the organisation, for as long as its setting invitations.valid_for
+// says (seven days) and if invitations.allowed_domains lets it. The answer holds the token, this once.
+// Another invitation that the address still had is revoked.
 //
 // Owners and administrators may; only owners invite owners. Refuses with validation_failed,
 // org_suspended and policy_denied.
@@ -116,10 +117,13 @@ func (s *Service) invite(ctx context.Context, r *InviteRequest, i invitation) (*
 	if i.InvitedBy, err = uuid.FromString(inviter.ID()); err != nil {
 		return nil, fault.Internal(err)
 	}
-	i.ID, i.Email, i.OrgRoles, i.ExpiresAt = rowid.New(), normalEmail(r.Email), r.OrgRoles, time.Now().Add(invitationLife)
+	i.ID, i.Email, i.OrgRoles = rowid.New(), normalEmail(r.Email), r.OrgRoles
 	i.TeamIDs = append([]uuid.UUID{}, r.TeamIDs...)
 	d, err := authz.Check(ctx, "create", i.attributes())
 	if err != nil {
+		return nil, err
+	}
+	if i.ExpiresAt, err = s.store.invitationTerms(ctx, i.OrgID, i.Email, time.Now()); err != nil {
 		return nil, err
 	}
 	e, err := i.event(ctx, "create", d, map[string]any{"org_roles": i.OrgRoles, "team_ids": i.TeamIDs})
@@ -133,7 +137,7 @@ func (s *Service) invite(ctx context.Context, r *InviteRequest, i invitation) (*
 	return i.answer(token, http.StatusCreated), nil
 }
 
-// ResendInvitation gives a pending invitation another token and seven more days. The old token is
+// ResendInvitation gives a pending invitation another token and as much time again. The old token is
 // worth nothing from now on; the answer holds the new one, this once.
 //
 // Whoever may invite with the same roles may. Refuses with not_found (also when it is no longer
@@ -149,7 +153,9 @@ func (s *Service) ResendInvitation(ctx context.Context, org_id, id uuid.UUID) (*
 	if err != nil {
 		return nil, err
 	}
-	i.ExpiresAt = time.Now().Add(invitationLife)
+	if i.ExpiresAt, err = s.store.invitationTerms(ctx, org_id, i.Email, time.Now()); err != nil {
+		return nil, err
+	}
 	token, hash := newToken(org_id)
 	if i, err = s.store.renew(ctx, i, hash, e); err != nil {
 		return nil, invitationNotWritten(err)

@@ -16,25 +16,34 @@ type offboarding struct {
 	ErasedAt    *time.Time `json:"erased_at"`
 }
 
+// orgOfEve makes an organisation that nobody else knows, with eve as its owner.
+func orgOfEve(t *testing.T, slug string) (id string) {
+	t.Helper()
+	o := want[struct{ ID string }](t, call(t, root.token(t), "POST", "/api/v1/admin/orgs", map[string]string{"slug": slug, "name": "Eve's"}), 201)
+	invited := want[invitation](t, call(t, rootMFA.token(t), "POST", "/api/v1/admin/orgs/"+o.ID+"/invitations",
+		map[string]any{"email": eveOrg.user, "org_roles": []string{"owner"}}), 201)
+	want[any](t, call(t, eveApp.token(t), "POST", "/api/v1/app/invitations/accept", map[string]string{"token": invited.Token}), 200)
+	return o.ID
+}
+
 // An organisation leaves: suspended, exported by its own administrator, held, released and erased,
 // each step in a log.
 func TestAnOrganisationLeaves(t *testing.T) {
 	t.Parallel()
-	slug := unique("leaving")
-	o := want[struct{ ID string }](t, call(t, root.token(t), "POST", "/api/v1/admin/orgs", map[string]string{"slug": slug, "name": "Leaving"}), 201)
-	admin, org := "/api/v1/admin/orgs/"+o.ID, "/api/v1/org/"+o.ID
-	boss := rootMFA.token(t)
-	invited := want[invitation](t, call(t, boss, "POST", admin+"/invitations",
-		map[string]any{"email": eveOrg.user, "org_roles": []string{"owner"}}), 201)
-	want[any](t, call(t, eveApp.token(t), "POST", "/api/v1/app/invitations/accept", map[string]string{"token": invited.Token}), 200)
-	want[struct{ ID string }](t, call(t, eveApp.token(t), "POST", "/api/v1/app/orgs/"+o.ID+"/projects",
+	boss, slug := rootMFA.token(t), unique("leaving")
+	id := orgOfEve(t, slug)
+	admin, org := "/api/v1/admin/orgs/"+id, "/api/v1/org/"+id
+	want[struct{ ID string }](t, call(t, eveApp.token(t), "POST", "/api/v1/app/orgs/"+id+"/projects",
 		map[string]any{"title": "t", "sensitivity": "internal", "pii": false}), 201)
 
 	wantFailure(t, call(t, boss, "POST", admin+"/erase?without_export=true", nil), 403, "policy_denied") // not suspended
 	want[any](t, call(t, boss, "POST", admin+"/suspend", nil), 200)
 	wantFailure(t, call(t, boss, "POST", admin+"/erase", nil), 400, "export_required")
-	if r := call(t, eveOrg.token(t), "GET", org+"/export", nil); r.status != 200 || !bytes.Contains(r.body, []byte(`"type":"manifest"`)) {
-		t.Fatalf("export: %d %s", r.status, r.body)
+	archive := call(t, eveOrg.token(t), "GET", org+"/export", nil)
+	for _, kind := range []string{"project", "membership", "audit_event", "manifest"} {
+		if archive.status != 200 || !bytes.Contains(archive.body, []byte(`{"type":"`+kind+`"`)) {
+			t.Fatalf("export: %d, no %s in %s", archive.status, kind, archive.body)
+		}
 	}
 	held := want[offboarding](t, call(t, boss, "POST", admin+"/legal-hold", `{"on":true,"reason":"case 7"}`), 200)
 	if !held.LegalHold || held.SuspendedAt == nil || held.ExportedAt == nil || held.ErasedAt != nil {
@@ -60,7 +69,7 @@ func TestAnOrganisationLeaves(t *testing.T) {
 	}
 	for _, action := range []string{"org:suspend", "org:export", "org:legal_hold", "org:erase"} {
 		eventually(t, 20*time.Second, action+" is in the log", func() bool {
-			r := call(t, root.token(t), "GET", "/api/v1/admin/audit/events?org_id="+o.ID+"&action="+action, nil)
+			r := call(t, root.token(t), "GET", "/api/v1/admin/audit/events?org_id="+id+"&action="+action, nil)
 			return r.status == 200 && bytes.Contains(r.body, []byte(`"`+action+`"`))
 		})
 	}

@@ -80,7 +80,7 @@ func TestAnExportProvesItselfWhole(t *testing.T) {
 			t.Errorf("%s: %d rows of %x, the manifest says %+v", kind, rows[kind], sum, section)
 		}
 	}
-	for _, kind := range []string{"organisation", "membership", "team", "team_membership", "person", "project"} {
+	for _, kind := range []string{"organisation", "membership", "team", "team_membership", "person", "project", "license", "audit_event"} {
 		if rows[kind] == 0 {
 			t.Errorf("no %s in it", kind)
 		}

@@ -150,3 +150,24 @@ func TestSettingsAreListedInPages(t *testing.T) {
 		t.Errorf("only %v", seen)
 	}
 }
+
+func TestSettingsOfInvitationsCount(t *testing.T) {
+	t.Parallel()
+	org := "/api/v1/org/" + orgOfEve(t, unique("inviting"))
+	eve := eveOrg.token(t)
+	want[settingItem](t, call(t, eve, "PUT", org+"/settings/invitations.allowed_domains", `{"value":["good.test"]}`), 200)
+	want[settingItem](t, call(t, eve, "PUT", org+"/settings/invitations.valid_for", `{"value":"2h"}`), 200)
+	invite := func(email string) reply {
+		return call(t, eve, "POST", org+"/invitations", map[string]any{"email": email, "org_roles": []string{"member"}})
+	}
+	f := wantFailure(t, invite("a@good.test.bad.test"), 400, "validation_failed")
+	if f.Details.Fields[0].Field != "email" {
+		t.Errorf("got %+v", f.Details.Fields)
+	}
+	got := want[struct {
+		ExpiresAt time.Time `json:"expires_at"`
+	}](t, invite("A@Good.test"), 201)
+	if left := time.Until(got.ExpiresAt); left < 115*time.Minute || left > 121*time.Minute {
+		t.Errorf("it can be accepted for %s", left)
+	}
+}

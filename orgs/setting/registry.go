@@ -55,7 +55,7 @@ var registry = sorted([]*Setting{
 		Description: "The e-mail domains that may be invited; empty is any.",
 	},
 	{
-		Key: AuditRetentionDays, Type: Integer, Min: 30, Max: 3650, Default: `365`,
+		Key: AuditRetentionDays, Type: Integer, Min: 30, Max: 3650, Default: `730`,
 		Tiers:       map[string]string{"free": `90`, "enterprise": `2555`},
 		Description: "How long the contents of audit events are kept; their hashes stay.",
 	},

@@ -21,6 +21,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -104,6 +106,16 @@ func (w *Writer) Rows(ctx context.Context, tx pgx.Tx, kind, sql string, args ...
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("archive: %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Types writes what several queries answer, as Rows does, in the order of their types' names.
+func (w *Writer) Types(ctx context.Context, tx pgx.Tx, sqlOf map[string]string, args ...any) error {
+	for _, kind := range slices.Sorted(maps.Keys(sqlOf)) {
+		if err := w.Rows(ctx, tx, kind, sqlOf[kind], args...); err != nil {
+			return err
+		}
 	}
 	return nil
 }
