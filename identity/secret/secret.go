@@ -2,6 +2,10 @@
 // what it is, 256 random bits, the organisation it belongs to, and a checksum. The checksum lets a
 // leak scanner be sure of what it found, and refuses a typing error without a look-up; the
 // organisation lets the look-up run in that organisation's scope. Only the hash is ever stored.
+//
+// A scanner finds them with \btnt_(imp_)?[0-9A-Za-z]{71}\b: 43 characters of randomness, 22 of the
+// organisation's id and 6 of a CRC-32 (IEEE) over all that stands before them, prefix included, each a
+// base62 number in the digits 0-9, A-Z, a-z.
 package secret
 
 import (

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,6 +19,17 @@ func TestASecretSaysWhatItIs(t *testing.T) {
 		}
 		if again := New(kind, org); again == raw || Prefix(again) == Prefix(raw) && kind == APIKey {
 			t.Errorf("%s: two secrets look the same", kind)
+		}
+	}
+}
+
+// What the package tells scanners to look for is what it makes.
+func TestAScannerFindsASecret(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(`\btnt_(imp_)?[0-9A-Za-z]{71}\b`)
+	for _, kind := range []Kind{APIKey, Impersonation} {
+		if raw := New(kind, rowid.New()); pattern.FindString("key="+raw+"\n") != raw {
+			t.Errorf("%s is not found", raw[:len(kind)+4])
 		}
 	}
 }
