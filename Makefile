@@ -133,7 +133,7 @@ lint: ## golangci-lint, if installed
 hooks: ## check before every commit
 	git config core.hooksPath .githooks
 
-$(DEVSTACK): go.mod go.sum $(shell find infra/devstack -name '*.go')
+$(DEVSTACK): go.mod go.sum $(shell find infra/devstack infra/keycloak/realm -name '*.go')
 	@test -e $@ || echo 'building; the first time this takes minutes on a small machine' >&2
 	@mkdir -p $(BIN)
 	@go build -buildvcs=false -o $@ ./infra/devstack/cmd/devstack
