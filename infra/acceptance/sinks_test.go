@@ -132,4 +132,16 @@ func TestQueuesAreShown(t *testing.T) {
 		t.Errorf("got %v", names)
 	}
 	wantFailure(t, call(t, root.token(t), "POST", "/api/v1/admin/queues/audit-events/dead/requeue", `{}`), http.StatusBadRequest, "validation_failed")
+	// Letters that are named and not there are none, and all others stay.
+	named := "ids=" + acme + "&ids=" + globex
+	for method, path := range map[string]string{"DELETE": "/api/v1/admin/queues/audit-events/dead?" + named, "POST": "/api/v1/admin/queues/audit-events/dead/requeue"} {
+		var body any
+		if method == "POST" {
+			body = map[string]any{"ids": []string{acme, globex}}
+		}
+		done := want[struct{ Count *int }](t, call(t, root.token(t), method, path, body), http.StatusOK)
+		if done.Count == nil || *done.Count != 0 {
+			t.Errorf("%s: %+v", method, done)
+		}
+	}
 }
