@@ -2,7 +2,7 @@ package pdp
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/binary"
 	"time"
 
 	"encore.app/authz/filter"
@@ -20,51 +20,108 @@ type Shared interface {
 // mostShared bounds a value; a plan that names thousands of ids is asked for again instead.
 const mostShared = 8 << 10
 
-// stored is an entry as it is kept in a Shared.
-type stored struct {
-	ID            string          `json:"id"`
-	Allowed       bool            `json:"ok,omitempty"`
-	PolicyVersion string          `json:"v"`
-	Reasons       []string        `json:"r,omitempty"`
-	Policy        string          `json:"p,omitempty"`
-	Rules         []string        `json:"u,omitempty"`
-	DerivedRoles  []string        `json:"d,omitempty"`
-	Plan          json.RawMessage `json:"plan,omitempty"`
-	Until         int64           `json:"t"` // Unix milliseconds
-}
+// A value is written by hand: reading it is a large part of what a look into Redis costs beyond the
+// look. It begins with its form, so that another release's is not misread.
+const (
+	formDecision = "d1"
+	formPlan     = "p1"
+)
 
 func (e entry) encode() (text []byte, ok bool) {
 	d := e.decision
-	s := stored{ID: d.ID, Allowed: d.Allowed, PolicyVersion: d.PolicyVersion, Reasons: d.Reasons, Policy: d.Policy,
-		Rules: d.Rules, DerivedRoles: d.DerivedRoles, Until: e.until.UnixMilli()}
-	var err error
 	if e.plan != nil {
-		if s.Plan, err = e.plan.MarshalJSON(); err != nil {
+		plan, err := e.plan.MarshalJSON()
+		if err != nil {
 			return nil, false
 		}
+		text = binary.AppendVarint([]byte(formPlan), e.until.UnixMilli())
+		text = append(text, plan...)
+		return text, len(text) <= mostShared
 	}
-	text, err = json.Marshal(s)
-	return text, err == nil && len(text) <= mostShared
+	text = binary.AppendVarint([]byte(formDecision), e.until.UnixMilli())
+	text, _ = appendValue(text, d.Allowed) // a bool has a form
+	for _, field := range []string{d.ID, d.PolicyVersion, d.Policy} {
+		text = appendText(text, field)
+	}
+	for _, list := range [][]string{d.Reasons, d.Rules, d.DerivedRoles} {
+		text = binary.AppendUvarint(text, uint64(len(list)))
+		for _, item := range list {
+			text = appendText(text, item)
+		}
+	}
+	return text, len(text) <= mostShared
 }
 
-// decode reads what encode wrote; what does not read as such is not known.
+// decode reads what encode wrote; what does not read as such to its last byte is not known.
 func decode(text []byte) (e entry, ok bool) {
-	if len(text) == 0 || len(text) > mostShared {
+	if len(text) < len(formDecision) || len(text) > mostShared {
 		return entry{}, false
 	}
-	var s stored
-	if err := json.Unmarshal(text, &s); err != nil || s.ID == "" && s.Plan == nil {
-		return entry{}, false
-	}
-	e.until = time.UnixMilli(s.Until)
-	if s.Plan != nil {
+	form, rest := string(text[:len(formDecision)]), reader{rest: text[len(formDecision):]}
+	e.until = time.UnixMilli(rest.integer())
+	switch form {
+	case formPlan:
 		e.plan = new(filter.Plan)
-		return e, e.plan.UnmarshalJSON(s.Plan) == nil
+		return e, !rest.broken && e.plan.UnmarshalJSON(rest.rest) == nil
+	case formDecision:
+		e.decision = Decision{Allowed: rest.truth(), ID: rest.text(), PolicyVersion: rest.text(), Policy: rest.text(),
+			Reasons: rest.list(), Rules: rest.list(), DerivedRoles: rest.list()}
+		return e, !rest.broken && len(rest.rest) == 0 && e.decision.ID != ""
 	}
-	e.decision = Decision{ID: s.ID, Allowed: s.Allowed, PolicyVersion: s.PolicyVersion, Reasons: s.Reasons,
-		Policy: s.Policy, Rules: s.Rules, DerivedRoles: s.DerivedRoles}
-	if e.decision.Reasons == nil {
-		e.decision.Reasons = []string{}
+	return entry{}, false
+}
+
+// reader reads the fields of a value; what it cannot read breaks it for good.
+type reader struct {
+	rest   []byte
+	broken bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.broken || n < 0 || n > len(r.rest) {
+		r.rest, r.broken = nil, true
+		return nil
 	}
-	return e, true
+	out := r.rest[:n]
+	r.rest = r.rest[n:]
+	return out
+}
+
+func (r *reader) integer() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		n = -1
+	}
+	r.take(n)
+	return v
+}
+
+// length is never more than what is left, so that nobody makes room for more.
+func (r *reader) length() int {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 || v > uint64(len(r.rest)) {
+		n = -1
+	}
+	if r.take(n); r.broken {
+		return 0
+	}
+	return int(v)
+}
+
+func (r *reader) truth() bool {
+	b := r.take(1)
+	if len(b) == 1 && b[0] != 't' && b[0] != 'f' {
+		r.broken = true
+	}
+	return len(b) == 1 && b[0] == 't'
+}
+
+func (r *reader) text() string { return string(r.take(r.length())) }
+
+func (r *reader) list() []string {
+	out := make([]string, r.length())
+	for i := range out {
+		out[i] = r.text()
+	}
+	return out
 }

@@ -142,12 +142,19 @@ func TestRedisKnowsNobodysAttributes(t *testing.T) {
 
 func TestWhatRedisSaysIsNotTakenOnTrust(t *testing.T) {
 	t.Parallel()
+	expired, later := "\x02", "\xfe\xff\xff\xff\xff\xff\x1f" // as the moments until which an answer is good
+	allow := "t\x01x\x00\x00\x00\x00\x00"
 	for name, text := range map[string]string{
-		"no JSON":       "ok",
-		"no decision":   `{"ok":true,"t":99999999999999}`,
-		"expired":       `{"id":"x","ok":true,"t":1}`,
-		"a broken plan": `{"id":"x","ok":true,"plan":{"k":9},"t":99999999999999}`,
-		"too long":      `{"id":"` + strings.Repeat("x", 16<<10) + `","ok":true,"t":99999999999999}`,
+		"nothing of ours":  "ok",
+		"expired":          "d1" + expired + allow,
+		"another form":     "d2" + later + allow,
+		"no decision":      "d1" + later + "t\x00\x00\x00\x00\x00\x00",
+		"no effect":        "d1" + later + "x" + allow[1:],
+		"cut off":          "d1" + later + allow[:4],
+		"something behind": "d1" + later + allow + "t",
+		"a huge length":    "d1" + later + "t\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"a broken plan":    "p1" + later + `{"k":9}`,
+		"too long":         "d1" + later + allow + strings.Repeat("x", 16<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,6 +173,25 @@ func TestWhatRedisSaysIsNotTakenOnTrust(t *testing.T) {
 				t.Errorf("got %+v %v", d, err)
 			}
 		})
+	}
+}
+
+// The value that the test above breaks in every way is one that would be believed.
+func TestAWholeValueIsBelieved(t *testing.T) {
+	t.Parallel()
+	server, shared := store(t)
+	var next decider
+	p, res := member("tenantry-app", nil, "member"), resource("project", nil)
+	if _, err := replica(t, &next, shared, nil).Check(t.Context(), p, res, "delete"); err != nil {
+		t.Fatal(err)
+	}
+	kept(t, server, 1)
+	if err := server.Set(server.Keys()[0], "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := replica(t, &next, shared, nil).Check(t.Context(), p, res, "delete")
+	if err != nil || !d.Allowed || d.ID != "x" || d.Cached != pdp.LayerRedis {
+		t.Errorf("got %+v %v", d, err)
 	}
 }
 
