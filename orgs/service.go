@@ -2,6 +2,11 @@
 //
 // It answers for everyone above it what a caller is in an organisation ([Resolve]); memberships live
 // here, never in a token.
+//
+// Who belongs to an organisation and as what changes under a lock on its row, so that the last owner
+// and the last seat are counted by one at a time. There is no mailer: the answer that makes an
+// invitation holds its token, once, and who invites passes it on. Projects, documents and patient
+// records are one implementation in three tables ([kind]).
 package orgs
 
 import (
