@@ -41,10 +41,11 @@ type license struct {
 	UpdatedAt  time.Time
 }
 
-// free is the licence of an organisation without a row of its own.
+// free is the licence of an organisation without a row of its own, as the row would begin.
 func (s store) free(org uuid.UUID) license {
 	return license{
-		OrgID: org, Tier: catalogue.Free, Flags: map[string]bool{}, Seats: s.catalogue.SeatsOf(catalogue.Free), Source: sourceDefault,
+		OrgID: org, Tier: catalogue.Free, Flags: map[string]bool{}, Seats: s.catalogue.SeatsOf(catalogue.Free),
+		Source: sourceDefault, Version: 1,
 	}
 }
 

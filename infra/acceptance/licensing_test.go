@@ -28,12 +28,16 @@ func TestALicenceIsGrantedChangedAndTakenBack(t *testing.T) {
 	t.Parallel()
 	bearer, org := rootMFA.token(t), tenant(t).ID
 	at := "/api/v1/admin/orgs/" + org + "/license"
-	if l := want[licenseView](t, call(t, bearer, "GET", at, nil), http.StatusOK); l.Tier != "free" || l.Source != "default" {
+	fresh := call(t, bearer, "GET", at, nil)
+	if l := want[licenseView](t, fresh, http.StatusOK); l.Tier != "free" || l.Source != "default" {
 		t.Errorf("a new organisation has %+v", l)
 	}
 	body := map[string]any{"tier": "pro", "feature_flags": map[string]bool{"beta": true}, "seats": 7}
 	wantFailure(t, call(t, bearer, "PUT", at, body), http.StatusBadRequest, "idempotency_key_required")
-	first := write(t, bearer, "PUT", at, body)
+	match := func(tag string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("If-Match", tag) }
+	}
+	first := write(t, bearer, "PUT", at, body, match(fresh.header.Get("ETag")))
 	l := want[licenseView](t, first, http.StatusOK)
 	if l.Tier != "pro" || l.Seats != 7 || !l.FeatureFlags["beta"] || l.Source != "manual" || l.Status != "active" {
 		t.Errorf("granted %+v", l)
@@ -50,9 +54,6 @@ func TestALicenceIsGrantedChangedAndTakenBack(t *testing.T) {
 	}
 	etag := first.header.Get("ETag")
 	body["seats"] = 8
-	match := func(tag string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("If-Match", tag) }
-	}
 	want[licenseView](t, write(t, bearer, "PUT", at, body, match(etag)), http.StatusOK)
 	wantFailure(t, write(t, bearer, "PUT", at, body, match(etag)), http.StatusPreconditionFailed, "version_conflict")
 	for field, bad := range map[string]any{"tier": "gold", "seats": 0, "valid_until": "soon", "feature_flags": map[string]bool{"No": true}} {
