@@ -210,15 +210,7 @@ func TestASuspendedOrganisationIsReadOnly(t *testing.T) {
 	} {
 		wantFailure(t, r, http.StatusForbidden, "org_suspended")
 	}
-	if got := want[me](t, call(t, eveApp.token(t), "GET", "/api/v1/me", nil), http.StatusOK); !slices.ContainsFunc(got.Memberships, func(m struct {
-		OrgID    string   `json:"org_id"`
-		Slug     string   `json:"slug"`
-		OrgRoles []string `json:"org_roles"`
-		Teams    []struct {
-			TeamID    string   `json:"team_id"`
-			TeamRoles []string `json:"team_roles"`
-		} `json:"teams"`
-	}) bool {
+	if got := want[me](t, call(t, eveApp.token(t), "GET", "/api/v1/me", nil), http.StatusOK); !slices.ContainsFunc(got.Memberships, func(m membership) bool {
 		return m.OrgID == o.ID
 	}) {
 		t.Errorf("/me does not list it: %+v", got.Memberships)
