@@ -107,6 +107,20 @@ func TestStepUp(t *testing.T) {
 	}
 }
 
+// A second step is worth nothing once the session that showed the password has ended.
+func TestNoStepUpAfterASignOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	br := b.browser(t)
+	first := br.submit(t, br.get(t, protocol+"/auth", request("app")), "username", "ada@acme.test", "password", "demo")
+	low := b.exchangeWell(t, "app", first.param("code"))
+	page := br.get(t, protocol+"/auth", request("app", "acr_values", "2"))
+	b.post(t, "/logout", "client_id", "app", "refresh_token", low.text("refresh_token"))
+	if v := br.submit(t, page, "otp", b.totp(t)); v.status != http.StatusBadRequest || v.location != nil {
+		t.Errorf("%d %v", v.status, v.location)
+	}
+}
+
 // TestAdminConsoleNeedsTwoSteps, whatever the request asks for.
 func TestAdminConsoleNeedsTwoSteps(t *testing.T) {
 	t.Parallel()

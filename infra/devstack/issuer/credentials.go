@@ -12,9 +12,11 @@ import (
 	"encore.app/infra/keycloak/realm"
 )
 
-// failures counts wrong credentials of one user.
+// failures counts wrong credentials of one user. A right password forgives no wrong one-time code:
+// whoever knew the one could try the other for ever.
 type failures struct {
-	count  int
+	count  int // codes included
+	codes  int
 	last   time.Time
 	locked time.Time // until when
 }
@@ -45,16 +47,20 @@ func (i *Issuer) checkCredentials(username, password, otp string) (*login, *oaut
 	}
 	level := 1
 	if right && otp != "" {
-		right, level = i.useOTP(user, otp), 2
+		level = 2
+		if right = i.useOTP(user, otp); !right {
+			i.countFailure(user, 1)
+			return nil, errCredentials
+		}
 	}
 	if !right {
-		i.countFailure(user)
+		i.countFailure(user, 0)
 		return nil, errCredentials
 	}
 	if !user.Enabled {
 		return nil, badRequest("invalid_grant", "Account disabled")
 	}
-	delete(i.failures, user.ID)
+	i.forgive(user, level)
 	return &login{user: user, level: level}, nil
 }
 
@@ -66,10 +72,10 @@ func (i *Issuer) checkOTP(user *realm.User, otp string) *oauthError {
 		return errCredentials
 	}
 	if !i.useOTP(user, otp) {
-		i.countFailure(user)
+		i.countFailure(user, 1)
 		return errCredentials
 	}
-	delete(i.failures, user.ID)
+	i.forgive(user, 2)
 	return nil
 }
 
@@ -92,7 +98,7 @@ func (i *Issuer) isLocked(user *realm.User) bool {
 
 // countFailure follows Keycloak's MULTIPLE strategy: from the failure factor on, each
 // failure locks for as many increments as the factor fits into the count. It needs i.mu.
-func (i *Issuer) countFailure(user *realm.User) {
+func (i *Issuer) countFailure(user *realm.User, codes int) {
 	r, now := i.realm, i.now()
 	f := i.failures[user.ID]
 	if f == nil || now.Sub(f.last) > realm.Seconds(r.FailureReset) {
@@ -100,12 +106,23 @@ func (i *Issuer) countFailure(user *realm.User) {
 		i.failures[user.ID] = f
 	}
 	f.count++
+	f.codes += codes
 	f.last = now
 	if r.BruteForceProtected && r.FailureFactor > 0 && f.count >= r.FailureFactor {
 		wait := min(r.WaitIncrement*(f.count/r.FailureFactor), r.MaxFailureWait)
 		f.locked = now.Add(realm.Seconds(wait))
 	}
 	i.log.Warn("sign-in refused", "user", user.ID, "failures", f.count)
+}
+
+// forgive forgets the failures that a sign-in of this level makes good. It needs i.mu.
+func (i *Issuer) forgive(user *realm.User, level int) {
+	f := i.failures[user.ID]
+	if f == nil || level >= 2 || f.codes == 0 {
+		delete(i.failures, user.ID)
+		return
+	}
+	f.count = f.codes
 }
 
 // useOTP checks a one-time code (RFC 6238). Unless the realm lets codes be used again,

@@ -209,7 +209,7 @@ func (i *Issuer) codeGrant(c *realm.Client, form url.Values) (*tokenAnswer, *oau
 	if given == nil || given.used || i.now().After(given.expires) {
 		if given != nil && given.used {
 			// A code shown twice was stolen: what it bought ends (RFC 6749 §4.1.2).
-			given.session.ended = true
+			i.end(given.session)
 		}
 		return nil, badRequest("invalid_grant", "Code not valid")
 	}

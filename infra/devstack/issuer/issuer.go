@@ -131,7 +131,7 @@ func (i *Issuer) Handler() http.Handler {
 	}
 	handle("GET /.well-known/openid-configuration", i.discovery)
 	handle("GET "+protocol+"/certs", i.certs)
-	handle("POST "+protocol+"/token", i.token)
+	handle("POST "+protocol+"/token", i.notified(i.token))
 	handle("POST "+protocol+"/token/introspect", i.introspect)
 	handle("POST "+protocol+"/revoke", i.notified(i.revoke))
 	handle("GET "+protocol+"/userinfo", i.userinfo)

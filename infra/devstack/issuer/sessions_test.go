@@ -45,6 +45,38 @@ func TestLockOut(t *testing.T) {
 	}
 }
 
+// Whoever knows the password must not get to try code after code, at the token endpoint or at the page.
+func TestARightPasswordForgivesNoWrongCode(t *testing.T) {
+	t.Parallel()
+	const user = "root@tenantry.test"
+	grant := func(b *bench) { b.password(t, "app", user, "totp", b.wrongTOTP(t)) }
+	page := func(b *bench) {
+		br := b.browser(t)
+		v := br.submit(t, br.get(t, protocol+"/auth", request("admin-console")), "username", user, "password", "demo")
+		br.submit(t, v, "otp", b.wrongTOTP(t))
+	}
+	for name, guess := range map[string]func(*bench){"token endpoint": grant, "page": page} {
+		b := setup(t)
+		for range 5 {
+			if a := b.password(t, "app", user); a.status != http.StatusOK {
+				t.Fatalf("%s: locked out too early: %+v", name, a)
+			}
+			guess(b)
+		}
+		if a := b.password(t, "app", user, "totp", b.totp(t)); a.status == http.StatusOK {
+			t.Errorf("%s: five wrong codes, and the right one is taken", name)
+		}
+		b.clock.advance(time.Minute)
+		if a := b.password(t, "app", user, "totp", b.totp(t)); a.status != http.StatusOK {
+			t.Fatalf("%s: after the wait: %+v", name, a)
+		}
+		guess(b)
+		if a := b.password(t, "app", user); a.status != http.StatusOK {
+			t.Errorf("%s: a right code does not clear the count: %+v", name, a)
+		}
+	}
+}
+
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

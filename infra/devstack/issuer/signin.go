@@ -120,7 +120,11 @@ func (i *Issuer) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := i.steppedUp(p)
-	if s == nil {
+	switch {
+	case s == nil && p.session != nil: // the password was shown to a session that has ended since
+		i.errorPage(w, http.StatusBadRequest, "You have been signed out. Start again from the application.")
+		return
+	case s == nil:
 		s = i.newSession(p.user, level)
 	}
 	// A new cookie at every sign-in: one that was planted before is worth nothing.

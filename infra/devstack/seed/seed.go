@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -17,11 +19,12 @@ import (
 // in both.
 type realm struct {
 	Users []struct {
-		ID        string `json:"id"`
-		Username  string `json:"username"`
-		Email     string `json:"email"`
-		FirstName string `json:"firstName"`
-		LastName  string `json:"lastName"`
+		ID         string   `json:"id"`
+		Username   string   `json:"username"`
+		Email      string   `json:"email"`
+		FirstName  string   `json:"firstName"`
+		LastName   string   `json:"lastName"`
+		RealmRoles []string `json:"realmRoles"`
 	} `json:"users"`
 }
 
@@ -83,7 +86,12 @@ update identity.users set issuer = $2
 insert into identity.users (id, issuer, subject, email, email_verified, username, name)
 values ($1, $2, $3, $4, true, $5, $6)
 on conflict do nothing`,
-				[]any{u.ID, issuer, u.ID, u.Email, u.Username, u.FirstName + " " + u.LastName}})
+				[]any{u.ID, issuer, u.ID, u.Email, u.Username, u.FirstName + " " + u.LastName}},
+			// Staff are staff before they have ever signed in; from then on their tokens tell.
+			statement{`
+update identity.users set platform_roles = $3
+ where issuer = $1 and subject = $2 and platform_roles_at = 'epoch'`,
+				[]any{issuer, u.ID, platformRoles(u.RealmRoles)}})
 	}
 	member := func(org, who string, roles ...string) statement {
 		return statement{`
@@ -115,6 +123,11 @@ on conflict do nothing`,
 		member(globex, "eve@globex.test", "owner"),
 		member(globex, "bob@acme.test", "guest"),
 	)
+}
+
+// platformRoles are the realm roles that give rights over the platform.
+func platformRoles(all []string) []string {
+	return slices.DeleteFunc(append([]string{}, all...), func(role string) bool { return !strings.HasPrefix(role, "platform_") })
 }
 
 // in sets the organisation that row-level security lets the following statements write to.
