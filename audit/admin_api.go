@@ -10,6 +10,7 @@ import (
 	"encore.app/authz"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -37,14 +38,14 @@ func checkLog(ctx context.Context, action, id string, org uuid.UUID) error {
 
 // AdminListEventsRequest narrows a search of all logs, or of one. The nil UUID is the platform's.
 type AdminListEventsRequest struct {
-	OrgID    string    `query:"org_id"`
-	Actor    string    `query:"actor"`
-	Action   string    `query:"action"`
-	Resource string    `query:"resource"` // a kind or an id
-	From     time.Time `query:"from"`     // included
-	To       time.Time `query:"to"`       // not included
-	Limit    int       `query:"limit"`
-	Cursor   string    `query:"cursor"`
+	OrgID    string             `query:"org_id"`
+	Actor    string             `query:"actor"`
+	Action   string             `query:"action"`
+	Resource string             `query:"resource"` // a kind or an id
+	From     time.Time          `query:"from"`     // included
+	To       time.Time          `query:"to"`       // not included
+	Limit    option.Option[int] `query:"limit"`
+	Cursor   string             `query:"cursor"`
 }
 
 // Validate checks the request.

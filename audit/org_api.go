@@ -10,6 +10,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	encore "encore.dev"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -18,13 +19,13 @@ const maxFilter = 200
 
 // ListEventsRequest narrows a search of the log.
 type ListEventsRequest struct {
-	Actor    string    `query:"actor"`
-	Action   string    `query:"action"`
-	Resource string    `query:"resource"` // a kind or an id
-	From     time.Time `query:"from"`     // included
-	To       time.Time `query:"to"`       // not included
-	Limit    int       `query:"limit"`
-	Cursor   string    `query:"cursor"`
+	Actor    string             `query:"actor"`
+	Action   string             `query:"action"`
+	Resource string             `query:"resource"` // a kind or an id
+	From     time.Time          `query:"from"`     // included
+	To       time.Time          `query:"to"`       // not included
+	Limit    option.Option[int] `query:"limit"`
+	Cursor   string             `query:"cursor"`
 }
 
 // Validate checks the request.

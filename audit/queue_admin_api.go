@@ -9,6 +9,7 @@ import (
 	"encore.app/infra/platform/deadletter"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -60,8 +61,8 @@ type DeadLetter struct {
 
 // ListDeadRequest asks for a page of dead letters.
 type ListDeadRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

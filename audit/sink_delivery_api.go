@@ -11,6 +11,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -37,9 +38,9 @@ var deliveryStates = []string{"pending", "retrying", "delivered", "failed"}
 
 // ListDeliveriesRequest asks for a page of a sink's deliveries.
 type ListDeliveriesRequest struct {
-	Status string `query:"status"` // "" is any
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Status string             `query:"status"` // "" is any
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

@@ -7,6 +7,7 @@ import (
 	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -160,8 +161,8 @@ func (r *DeleteSinkRequest) Validate() error {
 
 // ListSinksRequest asks for a page.
 type ListSinksRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

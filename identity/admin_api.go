@@ -9,6 +9,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.dev/beta/errs"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -39,9 +40,9 @@ const maxQuery = 320
 
 // ListUsersRequest asks for a page of users.
 type ListUsersRequest struct {
-	Query  string `query:"query"` // the beginning of an e-mail address or a username
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Query  string             `query:"query"` // the beginning of an e-mail address or a username
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

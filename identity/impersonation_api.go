@@ -13,6 +13,7 @@ import (
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/beta/errs"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -235,8 +236,8 @@ func impersonationsOf(org uuid.UUID) authz.Resource {
 
 // ListImpersonationsRequest asks for a page of impersonations.
 type ListImpersonationsRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

@@ -12,6 +12,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/rowid"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -66,8 +67,8 @@ func keyResource(org uuid.UUID, id, owner string, roles []string) authz.Resource
 
 // ListAPIKeysRequest asks for a page of keys.
 type ListAPIKeysRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

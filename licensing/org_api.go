@@ -9,6 +9,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -31,9 +32,9 @@ func (s *Service) GetLicense(ctx context.Context, org_id uuid.UUID) (*License, e
 
 // GetUsageRequest asks for a page of past periods.
 type GetUsageRequest struct {
-	Name   string `query:"name"` // of a limit; "" is all
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Name   string             `query:"name"` // of a limit; "" is all
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

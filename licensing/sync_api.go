@@ -9,6 +9,7 @@ import (
 	"encore.app/infra/platform/page"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -18,8 +19,8 @@ var operations = authz.Resource{Kind: "platform", ID: "billing"}
 
 // BillingSyncRequest asks for a page.
 type BillingSyncRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

@@ -7,6 +7,7 @@ import (
 	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/page"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -19,8 +20,8 @@ var sensitivities = []string{"public", "internal", "confidential", "restricted"}
 
 // PageRequest asks for a page of a list.
 type PageRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

@@ -3,13 +3,14 @@ package orgs
 import (
 	"context"
 
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
 // ListSettingsRequest asks for a page.
 type ListSettingsRequest struct {
-	Limit  int    `query:"limit"`
-	Cursor string `query:"cursor"`
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
 }
 
 // Validate checks the request.

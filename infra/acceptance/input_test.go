@@ -83,7 +83,7 @@ func TestBadParametersAreRefused(t *testing.T) {
 	bearer := adaApp.token(t)
 	projects := "/api/v1/app/orgs/" + acme + "/projects"
 	for _, path := range []string{
-		projects + "?limit=x", projects + "?limit=-1", projects + "?limit=201", projects + "?limit=99999999999999999999",
+		projects + "?limit=x", projects + "?limit=-1", projects + "?limit=0", projects + "?limit=201", projects + "?limit=99999999999999999999",
 		projects + "?cursor=" + url.QueryEscape("!!"), projects + "?cursor=bm90IGpzb24",
 		projects + "/not-a-uuid",
 	} {

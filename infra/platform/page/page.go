@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 
 	"encore.app/infra/platform/fault"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -16,15 +17,13 @@ const (
 	MaxLimit     = 200
 )
 
-// Limit is the page size asked for; 0 asks for the default.
-func Limit(c *fault.Checks, asked int) int {
-	switch {
-	case asked == 0:
-		return DefaultLimit
-	case asked < 1 || asked > MaxLimit:
+// Limit is the page size asked for, or the default.
+func Limit(c *fault.Checks, asked option.Option[int]) int {
+	limit := asked.GetOrElse(DefaultLimit)
+	if limit < 1 || limit > MaxLimit {
 		c.Add("limit", "must be from 1 to %d", MaxLimit)
 	}
-	return asked
+	return limit
 }
 
 // Cursor writes a sort key down.
@@ -61,7 +60,7 @@ func Cut[T any](rows []T, limit int, key func(T) any) (items []T, next string) {
 }
 
 // ByID reads limit and cursor of a list that is sorted by id.
-func ByID(cursor string, asked int) (after uuid.UUID, limit int, err error) {
+func ByID(cursor string, asked option.Option[int]) (after uuid.UUID, limit int, err error) {
 	var c fault.Checks
 	limit = Limit(&c, asked)
 	Parse(&c, cursor, &after)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"encore.app/infra/platform/fault"
+	"encore.dev/types/option"
 	"encore.dev/types/uuid"
 )
 
@@ -39,13 +40,16 @@ func FuzzParse(f *testing.F) {
 
 func TestLimit(t *testing.T) {
 	t.Parallel()
-	for asked, want := range map[int]int{0: DefaultLimit, 1: 1, MaxLimit: MaxLimit} {
-		if _, got, err := ByID("", asked); got != want || err != nil {
+	if _, got, err := ByID("", option.None[int]()); got != DefaultLimit || err != nil {
+		t.Errorf("none: got %d, %v", got, err)
+	}
+	for _, asked := range []int{1, MaxLimit} {
+		if _, got, err := ByID("", option.Some(asked)); got != asked || err != nil {
 			t.Errorf("%d: got %d, %v", asked, got, err)
 		}
 	}
-	for _, asked := range []int{-1, MaxLimit + 1} {
-		if _, _, err := ByID("", asked); err == nil {
+	for _, asked := range []int{-1, 0, MaxLimit + 1} {
+		if _, _, err := ByID("", option.Some(asked)); err == nil {
 			t.Errorf("%d was taken", asked)
 		}
 	}
