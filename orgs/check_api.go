@@ -1,6 +1,7 @@
 package orgs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 
 	"encore.app/authz"
+	"encore.app/authz/pdp"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
 	"encore.app/policies"
@@ -28,7 +30,7 @@ type CheckItem struct {
 	Actions  []string      `json:"actions"`
 }
 
-// CheckResource describes a resource as far as the asker knows it.
+// CheckResource names a resource by its id, or describes one that need not be there.
 type CheckResource struct {
 	Kind  string          `json:"kind"`
 	ID    string          `json:"id,omitempty"`
@@ -44,12 +46,20 @@ func (r CheckResource) describe() (authz.Resource, error) {
 			return authz.Resource{}, errors.New("must be an object")
 		}
 	}
-	return authz.Describe(r.Kind, r.ID, r.orgID(), attr)
+	return authz.Describe(r.Kind, cmp.Or(canonical(r.ID), r.ID), r.orgID(), attr)
 }
 
-// orgID is the organisation in the one spelling that everything else uses; "" if it is none.
+// orgID is the organisation; "" if it is none. An organisation, and its licence, say it themselves.
 func (r CheckResource) orgID() string {
-	id, err := uuid.FromString(r.OrgID)
+	if id := canonical(r.ID); id != "" && (r.Kind == "org" || r.Kind == "license") {
+		return id
+	}
+	return canonical(r.OrgID)
+}
+
+// canonical is a UUID in the one spelling that everything else uses; "" if it is none.
+func canonical(text string) string {
+	id, err := uuid.FromString(text)
 	if err != nil {
 		return ""
 	}
@@ -102,7 +112,10 @@ type CheckResult struct {
 }
 
 // CheckAccess says what the caller may do to each resource. It grants nothing: the endpoints decide
-// again, on what they know themselves.
+// again, on what they know themselves. Of a resource that is there, what is stored counts and not what
+// is told; one that its id names and the organisation does not have is denied with not_found.
+//
+// Anybody may ask, for themselves. Refuses with validation_failed.
 //
 //encore:api auth method=POST path=/api/v1/authz/check
 func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckResponse, error) {
@@ -110,61 +123,46 @@ func (s *Service) CheckAccess(ctx context.Context, r *CheckRequest) (*CheckRespo
 	if err != nil {
 		return nil, err
 	}
-	acting, err := s.actingIn(ctx, asker.Caller)
+	subjects, err := s.subjects(ctx, asker.Caller, r.Checks)
 	if err != nil {
 		return nil, err
 	}
-	out := &CheckResponse{Results: make([]CheckResult, len(r.Checks))}
 	as := map[*principal.Principal][]int{} // one call to the PDP a principal
-	for i, item := range r.Checks {
-		p := acting(item.Resource.orgID())
-		as[p] = append(as[p], i)
+	for i, x := range subjects {
+		as[x.as] = append(as[x.as], i)
 	}
+	out := &CheckResponse{Results: make([]CheckResult, len(r.Checks))}
 	for p, indexes := range as {
 		questions := make([]authz.Question, len(indexes))
 		for n, i := range indexes {
-			resource, err := r.Checks[i].Resource.describe()
-			if err != nil {
-				return nil, err
-			}
-			questions[n] = authz.Question{Resource: resource, Actions: unique(r.Checks[i].Actions)}
+			questions[n] = subjects[i].question(r.Checks[i].Actions)
 		}
 		decisions, err := authz.CheckAll(ctx, p, questions)
 		if err != nil {
 			return nil, err
 		}
 		for n, i := range indexes {
-			out.Results[i] = resultOf(decisions[n])
+			out.Results[i] = subjects[i].result(r.Checks[i].Actions, decisions[n])
 		}
 	}
 	return out, nil
 }
 
-// actingIn is the caller as a principal of each organisation that they belong to. In any other they
-// are nobody, exactly as in one that does not exist.
-func (s *Service) actingIn(ctx context.Context, c *principal.Caller) (func(org string) *principal.Principal, error) {
-	user, err := uuid.FromString(c.UserID)
-	if err != nil {
-		return nil, fault.Internal(err)
+// list is the action whose decision says who may know that something is not there.
+const list = "list"
+
+// question is what the policies are asked. Of what is not there, only who may create or list its like
+// can be told.
+func (x subject) question(actions []string) authz.Question {
+	if !x.absent {
+		return authz.Question{Resource: x.resource, Actions: unique(actions)}
 	}
-	memberships, err := s.store.memberships(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	member := map[string]*principal.Principal{}
-	for _, m := range memberships {
-		if tenant := m.tenant(); !c.Narrowed(tenant.OrgID, tenant.Slug) {
-			member[tenant.OrgID] = principal.New(c, tenant)
-		}
-	}
-	nobody := principal.New(c, nil)
-	return func(org string) *principal.Principal {
-		if p, ok := member[org]; ok {
-			return p
-		}
-		return nobody
-	}, nil
+	asked := slices.DeleteFunc(unique(actions), func(a string) bool { return !describes(a) })
+	return authz.Question{Resource: x.resource, Actions: unique(append(asked, list))}
 }
+
+// describes says that an action is on something that need not be there.
+func describes(action string) bool { return action == "create" || action == list }
 
 func unique(actions []string) []string {
 	out := slices.Clone(actions)
@@ -172,21 +170,33 @@ func unique(actions []string) []string {
 	return slices.Compact(out)
 }
 
-func resultOf(decisions map[string]authz.Decision) CheckResult {
+// result is the answer to those who asked. A decision against them is the one that it names.
+func (x subject) result(actions []string, decisions map[string]authz.Decision) CheckResult {
 	out := CheckResult{Actions: map[string]string{}, Reasons: []string{}}
-	for action, d := range decisions {
-		out.DecisionID, out.PolicyVersion = d.ID, d.PolicyVersion
+	for _, action := range unique(actions) {
+		d := decisions[action]
+		if x.absent && !describes(action) {
+			d = missing(decisions[list])
+		}
+		if out.DecisionID == "" || !d.Allowed && len(out.Reasons) == 0 {
+			out.DecisionID, out.PolicyVersion = d.ID, d.PolicyVersion
+		}
 		if d.Allowed {
-			out.Actions[action] = "allow"
+			out.Actions[action] = pdp.Allow
 			continue
 		}
-		out.Actions[action] = "deny"
-		for _, reason := range d.Reasons {
-			if !slices.Contains(out.Reasons, reason) {
-				out.Reasons = append(out.Reasons, reason)
-			}
-		}
+		out.Actions[action] = pdp.Deny
+		out.Reasons = append(out.Reasons, d.Reasons...)
 	}
-	slices.Sort(out.Reasons)
+	out.Reasons = unique(out.Reasons)
 	return out
+}
+
+// missing is the answer for what is not there: not_found to those who may list its like, the refusal
+// to everyone else.
+func missing(listed authz.Decision) authz.Decision {
+	if listed.Allowed {
+		listed.Allowed, listed.Reasons = false, []string{string(fault.NotFoundReason)}
+	}
+	return listed
 }

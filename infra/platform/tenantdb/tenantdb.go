@@ -132,6 +132,20 @@ func (db *DB) Send(ctx context.Context, scope Scope, batch *pgx.Batch) error {
 	return reached(ctx, db.pool.SendBatch(ctx, &scoped).Close())
 }
 
+// QueueRow adds to a batch for Send the reading of a row that may be there; found is called with it.
+func QueueRow[T any](batch *pgx.Batch, collect pgx.RowToFunc[T], found func(T), sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		row, err := pgx.CollectExactlyOneRow(rows, collect)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			found(row)
+		}
+		return err
+	})
+}
+
 // Row is Rows for exactly one row. None is pgx.ErrNoRows.
 func Row[T any](ctx context.Context, db *DB, scope Scope, collect pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	items, err := Rows(ctx, db, scope, collect, sql, args...)
