@@ -46,9 +46,11 @@ test: $(DEVSTACK) ## everything the project can prove, against real parts
 .PHONY: test-parts test-host test-app test-acceptance
 test-parts: check policies test-host test-app test-acceptance
 
-check: ## Encore's rules, formatting and vet
+check: ## Encore's rules, formatting, vet, and whether the OpenAPI documents are those of the code
 	@unformatted=$$(find . -path ./.dev -prune -o -name '*.go' -exec gofmt -l {} +); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
 	@$(HOST) check
+	@$(MAKE) --no-print-directory openapi OPENAPI=$(BIN)/openapi
+	@diff -r --exclude='*.go' $(OPENAPI) $(BIN)/openapi || { echo 'an endpoint changed: run make openapi and commit $(OPENAPI)'; exit 1; }
 	@eval "$$($(HOST) env)" && go vet ./... && go vet -tags acceptance,local ./infra/acceptance
 	@cd infra/host && go vet ./...
 	@cd infra/host/sdk && go vet -tags stockhost ./...
@@ -81,20 +83,20 @@ test-app:
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
 test-acceptance:
 	$(HOST) build -o $(APP)
-	$(HOST) openapi -o $(BIN)/openapi.json
-	RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance,local ./infra/acceptance
+	RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -tags acceptance,local ./infra/acceptance
 	@if [ -n "$${RABBITMQ_URL:-}" ]; then set -x; \
-	  APP_BINARY=$(ROOT)/$(APP) OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance ./infra/acceptance; fi
+	  APP_BINARY=$(ROOT)/$(APP) go test -count=1 -tags acceptance ./infra/acceptance; fi
 
 acceptance: ## the black-box suite against BASE_URL and ISSUER, whatever answers there
-	@$(HOST) openapi -o $(BIN)/openapi.json
-	OPENAPI=$(ROOT)/$(BIN)/openapi.json go test -count=1 -tags acceptance ./infra/acceptance
+	go test -count=1 -tags acceptance ./infra/acceptance
 
 bench-webhook: $(DEVSTACK) ## Stripe's deliveries while ten thousand customers are synchronised: p99 under 20 ms
 	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench WebhookDuringSync -benchtime 1x -timeout 20m ./licensing
 
-openapi: ## print the OpenAPI document
-	@$(HOST) openapi
+OPENAPI := docs/openapi
+openapi: ## write the OpenAPI documents, one an audience, from the annotated code
+	@mkdir -p $(OPENAPI)
+	@$(HOST) openapi --title Tenantry --version 1 --dir $(OPENAPI)
 
 bench-host: ## the host against a bare net/http handler: throughput, p99, memory
 	cd infra/host && go run ./bench

@@ -38,12 +38,12 @@ func checkLog(ctx context.Context, action, id string, org uuid.UUID) error {
 
 // AdminListEventsRequest narrows a search of all logs, or of one. The nil UUID is the platform's.
 type AdminListEventsRequest struct {
-	OrgID    string             `query:"org_id"`
-	Actor    string             `query:"actor"`
-	Action   string             `query:"action"`
-	Resource string             `query:"resource"` // a kind or an id
-	From     time.Time          `query:"from"`     // included
-	To       time.Time          `query:"to"`       // not included
+	OrgID    string             `query:"org_id" schema:"format=uuid"`
+	Actor    string             `query:"actor" schema:"plain=200"`
+	Action   string             `query:"action" schema:"plain=200"`
+	Resource string             `query:"resource" schema:"plain=200"` // a kind or an id
+	From     time.Time          `query:"from"`                        // included
+	To       time.Time          `query:"to"`                          // not included
 	Limit    option.Option[int] `query:"limit"`
 	Cursor   string             `query:"cursor"`
 }
@@ -151,7 +151,7 @@ func (s *Service) AdminProveEvent(ctx context.Context, event_id uuid.UUID) (*Pro
 
 // AdminCheckpointRequest names a log; without org_id it is the platform's own.
 type AdminCheckpointRequest struct {
-	OrgID string `query:"org_id"`
+	OrgID string `query:"org_id" schema:"format=uuid"`
 }
 
 // Validate checks the request.
@@ -180,8 +180,8 @@ func (s *Service) AdminGetCheckpoint(ctx context.Context, r *AdminCheckpointRequ
 
 // AdminConsistencyRequest names a log, and which size of it the caller knows.
 type AdminConsistencyRequest struct {
-	OrgID string `query:"org_id"`
-	From  string `query:"from"` // its number of entries
+	OrgID string `query:"org_id" schema:"format=uuid"`
+	From  string `query:"from" schema:"required;pattern=^[0-9]{1,18}$"` // its number of entries
 }
 
 // Validate checks the request.

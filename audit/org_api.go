@@ -19,11 +19,11 @@ const maxFilter = 200
 
 // ListEventsRequest narrows a search of the log.
 type ListEventsRequest struct {
-	Actor    string             `query:"actor"`
-	Action   string             `query:"action"`
-	Resource string             `query:"resource"` // a kind or an id
-	From     time.Time          `query:"from"`     // included
-	To       time.Time          `query:"to"`       // not included
+	Actor    string             `query:"actor" schema:"plain=200"`
+	Action   string             `query:"action" schema:"plain=200"`
+	Resource string             `query:"resource" schema:"plain=200"` // a kind or an id
+	From     time.Time          `query:"from"`                        // included
+	To       time.Time          `query:"to"`                          // not included
 	Limit    option.Option[int] `query:"limit"`
 	Cursor   string             `query:"cursor"`
 }

@@ -120,7 +120,7 @@ func encodeHashes(hashes []tlog.Hash) []string {
 
 // ConsistencyRequest says which size the caller knows.
 type ConsistencyRequest struct {
-	From string `query:"from"` // its number of entries
+	From string `query:"from" schema:"required;pattern=^[0-9]{1,18}$"` // its number of entries
 }
 
 // Validate checks the request.

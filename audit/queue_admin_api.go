@@ -121,7 +121,7 @@ const maxIDs = 200
 
 // RequeueDeadRequest says which letters: some, or all of them.
 type RequeueDeadRequest struct {
-	IDs []uuid.UUID `json:"ids,omitempty"`
+	IDs []uuid.UUID `json:"ids,omitempty" schema:"maxItems=200"`
 	All bool        `json:"all,omitempty"`
 }
 
@@ -170,7 +170,7 @@ func (s *Service) RequeueDead(ctx context.Context, queue string, r *RequeueDeadR
 
 // PurgeDeadRequest says which letters; without any it is all of them.
 type PurgeDeadRequest struct {
-	IDs []uuid.UUID `json:"ids" query:"ids"`
+	IDs []uuid.UUID `json:"ids" query:"ids" schema:"maxItems=200"`
 }
 
 // Validate checks the request.

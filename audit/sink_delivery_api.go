@@ -23,7 +23,7 @@ type Delivery struct {
 	SinkID         uuid.UUID  `json:"sink_id"`
 	EventID        uuid.UUID  `json:"event_id"`
 	Seq            int64      `json:"seq"`
-	Status         string     `json:"status"` // pending, retrying, delivered, failed
+	Status         string     `json:"status" schema:"enum=pending|retrying|delivered|failed"` // pending, retrying, delivered, failed
 	Attempts       int        `json:"attempts"`
 	ResponseStatus *int       `json:"response_status,omitempty"` // of the last attempt
 	Error          string     `json:"error,omitempty"`
@@ -38,7 +38,7 @@ var deliveryStates = []string{"pending", "retrying", "delivered", "failed"}
 
 // ListDeliveriesRequest asks for a page of a sink's deliveries.
 type ListDeliveriesRequest struct {
-	Status string             `query:"status"` // "" is any
+	Status string             `query:"status" schema:"enum=pending|retrying|delivered|failed"` // "" is any
 	Limit  option.Option[int] `query:"limit"`
 	Cursor string             `query:"cursor"`
 }
@@ -108,7 +108,7 @@ func (s *Service) ReplayDelivery(ctx context.Context, org_id, id, delivery_id uu
 
 // ReplaySinkRequest says from where.
 type ReplaySinkRequest struct {
-	FromSeq int64 `json:"from_seq"` // number of the first event that is sent again
+	FromSeq int64 `json:"from_seq" schema:"minimum=1"` // number of the first event that is sent again
 }
 
 // Validate checks the request.

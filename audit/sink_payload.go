@@ -19,7 +19,7 @@ type Sink struct {
 	Events []string  `json:"events"` // patterns; none is everything
 
 	Enabled        bool   `json:"enabled"`
-	Status         string `json:"status"` // active, failing, disabled
+	Status         string `json:"status" schema:"enum=active|failing|disabled"` // active, failing, disabled
 	DisabledReason string `json:"disabled_reason,omitempty"`
 	// ConsecutiveFailures since the last success; FailingSince is the first of them.
 	ConsecutiveFailures int        `json:"consecutive_failures"`
@@ -71,11 +71,11 @@ func utc(t *time.Time) *time.Time {
 
 // CreateSinkRequest describes a new sink.
 type CreateSinkRequest struct {
-	URL string `json:"url"`
+	URL string `json:"url" schema:"format=uri;minLength=1"`
 	// Secret is whsec_ and base64, or 16 to 64 characters; without it one is made.
 	Secret string `json:"secret,omitempty"`
 	// Events are patterns: a kind, an action, or kind.action, where * stands for any characters.
-	Events []string `json:"events,omitempty"`
+	Events []string `json:"events,omitempty" schema:"maxItems=50"`
 }
 
 // Validate checks the request. Whether the address may be used at all is the endpoint's to say: it
@@ -120,13 +120,13 @@ const defaultOverlap = 24 * 60
 // UpdateSinkRequest changes what it names.
 type UpdateSinkRequest struct {
 	IfMatch string   `header:"If-Match"` // an ETag; without it any version will do
-	URL     *string  `json:"url,omitempty"`
-	Events  []string `json:"events,omitempty"`
+	URL     *string  `json:"url,omitempty" schema:"format=uri;minLength=1"`
+	Events  []string `json:"events,omitempty" schema:"maxItems=50"`
 	Enabled *bool    `json:"enabled,omitempty"`
 	// RotateSecret makes a new secret, or takes Secret. For OverlapMinutes (a day) both sign.
 	RotateSecret   bool   `json:"rotate_secret,omitempty"`
 	Secret         string `json:"secret,omitempty"`
-	OverlapMinutes *int   `json:"overlap_minutes,omitempty"`
+	OverlapMinutes *int   `json:"overlap_minutes,omitempty" schema:"minimum=0;maximum=10080"`
 }
 
 // Validate checks the request.

@@ -21,8 +21,8 @@ type User struct {
 	EmailVerified bool      `json:"email_verified"`
 	Username      string    `json:"username"`
 	Name          string    `json:"name"`
-	Status        string    `json:"status"`         // active, disabled, erased
-	PlatformRoles []string  `json:"platform_roles"` // at the last sign-in to the platform's console
+	Status        string    `json:"status" schema:"enum=active|disabled|erased"` // active, disabled, erased
+	PlatformRoles []string  `json:"platform_roles"`                              // at the last sign-in to the platform's console
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
 }
@@ -40,7 +40,7 @@ const maxQuery = 320
 
 // ListUsersRequest asks for a page of users.
 type ListUsersRequest struct {
-	Query  string             `query:"query"` // the beginning of an e-mail address or a username
+	Query  string             `query:"query" schema:"plain=320"` // the beginning of an e-mail address or a username
 	Limit  option.Option[int] `query:"limit"`
 	Cursor string             `query:"cursor"`
 }
@@ -145,8 +145,8 @@ func (s *Service) EnableUser(ctx context.Context, user_id uuid.UUID) (*User, err
 // RevokeSessionsRequest says which session or token; without one, everything issued until now. It is
 // in the query, so that nobody has to send an empty body.
 type RevokeSessionsRequest struct {
-	SessionID string `query:"sid"`
-	TokenID   string `query:"jti"`
+	SessionID string `query:"sid" schema:"plain=200"`
+	TokenID   string `query:"jti" schema:"plain=200"`
 }
 
 // Validate checks the request.

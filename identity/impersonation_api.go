@@ -64,9 +64,9 @@ func (i impersonation) event(ctx context.Context, action string, d authz.Decisio
 type ImpersonateRequest struct {
 	UserID  uuid.UUID `json:"user_id"`
 	OrgID   uuid.UUID `json:"org_id"`
-	Reason  string    `json:"reason"`
-	Ticket  string    `json:"ticket,omitempty"`
-	Minutes int       `json:"minutes"` // 1 to 60
+	Reason  string    `json:"reason" schema:"text=1000"`
+	Ticket  string    `json:"ticket,omitempty" schema:"plain=200"`
+	Minutes int       `json:"minutes" schema:"minimum=1;maximum=60"` // 1 to 60
 	Write   bool      `json:"write,omitempty"`
 }
 

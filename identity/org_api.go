@@ -110,9 +110,9 @@ func (s *Service) ListAPIKeys(ctx context.Context, org_id uuid.UUID, r *ListAPIK
 
 // CreateAPIKeyRequest describes a new key.
 type CreateAPIKeyRequest struct {
-	Name      string     `json:"name"`
-	OrgRoles  []string   `json:"org_roles"`            // owner, admin, billing, auditor, member, guest
-	ExpiresAt *time.Time `json:"expires_at,omitempty"` // within a year; 90 days from now if left out
+	Name      string     `json:"name" schema:"text=200"`
+	OrgRoles  []string   `json:"org_roles" schema:"minItems=1;items.enum=owner|admin|billing|auditor|member|guest"` // owner, admin, billing, auditor, member, guest
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`                                                              // within a year; 90 days from now if left out
 }
 
 // Validate checks the request.
@@ -172,7 +172,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, org_id uuid.UUID, r *CreateA
 
 // RotateAPIKeyRequest says for how long the secret that is replaced goes on working.
 type RotateAPIKeyRequest struct {
-	OverlapMinutes int `json:"overlap_minutes"` // 0 to 10080; 0 ends it at once
+	OverlapMinutes int `json:"overlap_minutes" schema:"minimum=0;maximum=10080"` // 0 to 10080; 0 ends it at once
 }
 
 // Validate checks the request.

@@ -48,9 +48,9 @@ func (s *Service) ReadLicense(ctx context.Context, org_id uuid.UUID) (*License, 
 // PutLicenseRequest is a whole licence: what it leaves out, the organisation does not have.
 type PutLicenseRequest struct {
 	IfMatch      string          `header:"If-Match"`
-	Tier         string          `json:"tier"` // free, pro, enterprise
-	FeatureFlags map[string]bool `json:"feature_flags,omitempty"`
-	Seats        int             `json:"seats"`
+	Tier         string          `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
+	FeatureFlags map[string]bool `json:"feature_flags,omitempty" schema:"maxProperties=100"`
+	Seats        int             `json:"seats" schema:"minimum=1;maximum=1000000"`
 	ValidUntil   *time.Time      `json:"valid_until,omitempty"` // none: no end
 }
 

@@ -9,7 +9,7 @@ import (
 
 // EntitlementsResponse is what the organisation has and how much of it is used. A limit of -1 is none.
 type EntitlementsResponse struct {
-	Tier     string           `json:"tier"` // free, pro, enterprise
+	Tier     string           `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
 	Features map[string]bool  `json:"features"`
 	Limits   map[string]int64 `json:"limits"`
 	Usage    map[string]int64 `json:"usage"` // in the limit's period that runs now

@@ -50,9 +50,9 @@ func away(err error) error {
 // CheckoutRequest is what to buy.
 type CheckoutRequest struct {
 	IdempotencyKey string `header:"Idempotency-Key"`
-	Tier           string `json:"tier"`               // pro, enterprise
-	Interval       string `json:"interval,omitempty"` // month, year; month if not given
-	Seats          int    `json:"seats,omitempty"`    // the tier's own number if not given
+	Tier           string `json:"tier" schema:"enum=pro|enterprise"`                  // pro, enterprise
+	Interval       string `json:"interval,omitempty" schema:"enum=month|year"`        // month, year; month if not given
+	Seats          int    `json:"seats,omitempty" schema:"minimum=0;maximum=1000000"` // the tier's own number if not given
 }
 
 // Validate checks the request.

@@ -32,7 +32,7 @@ func (s *Service) GetLicense(ctx context.Context, org_id uuid.UUID) (*License, e
 
 // GetUsageRequest asks for a page of past periods.
 type GetUsageRequest struct {
-	Name   string             `query:"name"` // of a limit; "" is all
+	Name   string             `query:"name" schema:"plain=63"` // of a limit; "" is all
 	Limit  option.Option[int] `query:"limit"`
 	Cursor string             `query:"cursor"`
 }

@@ -50,7 +50,7 @@ func (s *Service) ListOverrides(ctx context.Context) (*ListOverridesResponse, er
 
 // PutOverrideRequest is the value.
 type PutOverrideRequest struct {
-	Value string `json:"value"` // true or false for a feature, a number for a limit (-1 is none)
+	Value string `json:"value" schema:"text=32"` // true or false for a feature, a number for a limit (-1 is none)
 }
 
 // Validate checks the request.

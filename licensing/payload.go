@@ -11,12 +11,12 @@ import (
 // License is what an organisation may use, as of now.
 type License struct {
 	OrgID        uuid.UUID       `json:"org_id"`
-	Tier         string          `json:"tier"` // free, pro, enterprise
+	Tier         string          `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
 	FeatureFlags map[string]bool `json:"feature_flags"`
 	Seats        int             `json:"seats"`
-	ValidUntil   *time.Time      `json:"valid_until"` // null: no end
-	Status       string          `json:"status"`      // active, grace (past its end), expired (the free tier counts)
-	Source       string          `json:"source"`      // default, manual, stripe
+	ValidUntil   *time.Time      `json:"valid_until"`                                // null: no end
+	Status       string          `json:"status" schema:"enum=active|grace|expired"`  // active, grace (past its end), expired (the free tier counts)
+	Source       string          `json:"source" schema:"enum=default|manual|stripe"` // default, manual, stripe
 	Version      int64           `json:"version"`
 	ETag         string          `header:"ETag"`
 }

@@ -33,7 +33,7 @@ func (r *BillingSyncRequest) Validate() error {
 type BillingSyncItem struct {
 	OrgID      uuid.UUID  `json:"org_id"`
 	CustomerID string     `json:"customer_id"`
-	Status     string     `json:"status"` // synced, pending, failing, never
+	Status     string     `json:"status" schema:"enum=synced|pending|failing|never"` // synced, pending, failing, never
 	SyncedAt   *time.Time `json:"synced_at"`
 	FailedAt   *time.Time `json:"failed_at"` // of the last failure since then
 	Error      string     `json:"error"`

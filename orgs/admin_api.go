@@ -20,8 +20,8 @@ var slugPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CreateOrgRequest names a new organisation.
 type CreateOrgRequest struct {
-	Slug string `json:"slug"`
-	Name string `json:"name"`
+	Slug string `json:"slug" schema:"pattern=^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"`
+	Name string `json:"name" schema:"text=200"`
 }
 
 // Validate checks the request.
@@ -101,8 +101,8 @@ func (s *Service) ReadOrg(ctx context.Context, org_id uuid.UUID) (*Org, error) {
 // PatchOrgRequest changes what it names of an organisation.
 type PatchOrgRequest struct {
 	IfMatch string  `header:"If-Match"`
-	Name    *string `json:"name,omitempty"`
-	Slug    *string `json:"slug,omitempty"`
+	Name    *string `json:"name,omitempty" schema:"text=200"`
+	Slug    *string `json:"slug,omitempty" schema:"pattern=^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"`
 }
 
 // Validate checks the request.
@@ -133,7 +133,7 @@ func (s *Service) PatchOrg(ctx context.Context, org_id uuid.UUID, r *PatchOrgReq
 
 // StatusRequest says why an organisation's status changes.
 type StatusRequest struct {
-	Reason string `query:"reason"` // kept in the organisation's audit log; names no person
+	Reason string `query:"reason" schema:"plain=200"` // kept in the organisation's audit log; names no person
 }
 
 // Validate checks the request.

@@ -15,7 +15,7 @@ const maxToken = 200
 
 // AcceptRequest proves an invitation.
 type AcceptRequest struct {
-	Token string `json:"token" encore:"sensitive"`
+	Token string `json:"token" encore:"sensitive" schema:"text=200"`
 }
 
 // Validate checks the request.

@@ -21,21 +21,21 @@ const mostChecks = 50
 
 // CheckRequest asks what the caller may do, so that a user interface can show only that.
 type CheckRequest struct {
-	Checks []CheckItem `json:"checks"`
+	Checks []CheckItem `json:"checks" schema:"minItems=1;maxItems=50"`
 }
 
 // CheckItem is one resource and the actions asked about.
 type CheckItem struct {
 	Resource CheckResource `json:"resource"`
-	Actions  []string      `json:"actions"`
+	Actions  []string      `json:"actions" schema:"minItems=1;maxItems=50"`
 }
 
 // CheckResource names a resource by its id, or describes one that need not be there.
 type CheckResource struct {
 	Kind  string          `json:"kind"`
 	ID    string          `json:"id,omitempty"`
-	OrgID string          `json:"org_id,omitempty"`
-	Attr  json.RawMessage `json:"attr,omitempty"` // an object of attributes
+	OrgID string          `json:"org_id,omitempty" schema:"format=uuid"`
+	Attr  json.RawMessage `json:"attr,omitempty" schema:"type=object"` // an object of attributes
 }
 
 // describe is the resource as far as it was told; its errors can be shown.
@@ -105,7 +105,7 @@ type CheckResponse struct {
 
 // CheckResult is what the policies say of one resource.
 type CheckResult struct {
-	Actions       map[string]string `json:"actions"` // allow or deny
+	Actions       map[string]string `json:"actions" schema:"values.enum=allow|deny"` // allow or deny
 	DecisionID    string            `json:"decision_id"`
 	PolicyVersion string            `json:"policy_version"`
 	Reasons       []string          `json:"reasons"`

@@ -11,7 +11,7 @@ import (
 // MeResponse is who the caller is and where they belong.
 type MeResponse struct {
 	User        MeUser       `json:"user"`
-	Audience    string       `json:"audience"`
+	Audience    string       `json:"audience" schema:"enum=tenantry-admin|tenantry-org|tenantry-app"`
 	MFALevel    int          `json:"mfa_level"`
 	RealmRoles  []string     `json:"realm_roles"`
 	Memberships []Membership `json:"memberships"`

@@ -11,9 +11,9 @@ import (
 // Offboarding is how far an organisation is on its way out: suspended, exported, then held or erased.
 type Offboarding struct {
 	OrgID           uuid.UUID  `json:"org_id"`
-	Status          string     `json:"status"`       // active, suspended
-	SuspendedAt     *time.Time `json:"suspended_at"` // null: not suspended
-	ExportedAt      *time.Time `json:"exported_at"`  // the last export since the suspension
+	Status          string     `json:"status" schema:"enum=active|suspended"` // active, suspended
+	SuspendedAt     *time.Time `json:"suspended_at"`                          // null: not suspended
+	ExportedAt      *time.Time `json:"exported_at"`                           // the last export since the suspension
 	LegalHold       bool       `json:"legal_hold"`
 	LegalHoldReason string     `json:"legal_hold_reason"`
 	HeldAt          *time.Time `json:"held_at"`
@@ -53,8 +53,8 @@ func (s *Service) ReadOffboarding(ctx context.Context, org_id uuid.UUID) (*Offbo
 
 // LegalHoldRequest puts an organisation under legal hold, or ends the hold.
 type LegalHoldRequest struct {
-	On     *bool  `json:"on"`
-	Reason string `json:"reason"` // kept in the audit log; names no person
+	On     *bool  `json:"on" schema:"required"`
+	Reason string `json:"reason" schema:"text=200"` // kept in the audit log; names no person
 }
 
 // Validate checks the request.

@@ -19,7 +19,7 @@ func (s *Service) GetOrg(ctx context.Context, org_id uuid.UUID) (*Org, error) {
 // RenameOrgRequest gives an organisation another name.
 type RenameOrgRequest struct {
 	IfMatch string `header:"If-Match"`
-	Name    string `json:"name"`
+	Name    string `json:"name" schema:"text=200"`
 }
 
 // Validate checks the request.

@@ -23,7 +23,7 @@ type Invitation struct {
 	Email      string      `json:"email"` // in lower case
 	OrgRoles   []string    `json:"org_roles"`
 	TeamIDs    []uuid.UUID `json:"team_ids"`
-	Status     string      `json:"status"` // pending, accepted, revoked, expired
+	Status     string      `json:"status" schema:"enum=pending|accepted|revoked|expired"` // pending, accepted, revoked, expired
 	InvitedBy  uuid.UUID   `json:"invited_by"`
 	ExpiresAt  time.Time   `json:"expires_at"`
 	Version    int64       `json:"version"`
@@ -75,9 +75,9 @@ func (s *Service) ListInvitations(ctx context.Context, org_id uuid.UUID, r *Page
 
 // InviteRequest says whom to invite as what.
 type InviteRequest struct {
-	Email    string      `json:"email"`
-	OrgRoles []string    `json:"org_roles"`
-	TeamIDs  []uuid.UUID `json:"team_ids,omitempty"` // teams to join as a member
+	Email    string      `json:"email" schema:"format=email;minLength=3;maxLength=254"`
+	OrgRoles []string    `json:"org_roles" schema:"minItems=1;uniqueItems;items.enum=owner|admin|billing|auditor|member|guest"`
+	TeamIDs  []uuid.UUID `json:"team_ids,omitempty" schema:"maxItems=50;uniqueItems"` // teams to join as a member
 }
 
 // Validate checks the request.

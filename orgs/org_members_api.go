@@ -93,7 +93,7 @@ func (s *Service) GetMember(ctx context.Context, org_id, user_id uuid.UUID) (*Me
 // ChangeRolesRequest replaces a member's roles.
 type ChangeRolesRequest struct {
 	IfMatch  string   `header:"If-Match"`
-	OrgRoles []string `json:"org_roles"`
+	OrgRoles []string `json:"org_roles" schema:"minItems=1;uniqueItems;items.enum=owner|admin|billing|auditor|member|guest"`
 }
 
 // Validate checks the request.

@@ -65,7 +65,7 @@ func (s *Service) ListTeamMembers(ctx context.Context, org_id, team_id uuid.UUID
 
 // TeamRolesRequest says what a member is in a team.
 type TeamRolesRequest struct {
-	TeamRoles []string `json:"team_roles"` // lead, member
+	TeamRoles []string `json:"team_roles" schema:"minItems=1;uniqueItems;items.enum=lead|member"` // lead, member
 }
 
 // Validate checks the request.

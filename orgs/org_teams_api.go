@@ -77,7 +77,7 @@ func (s *Service) ListTeams(ctx context.Context, org_id uuid.UUID, r *PageReques
 // TeamRequest names a team.
 type TeamRequest struct {
 	IfMatch string `header:"If-Match"`
-	Name    string `json:"name"`
+	Name    string `json:"name" schema:"text=200"`
 }
 
 // Validate checks the request.

@@ -12,8 +12,8 @@ type Org struct {
 	ID           uuid.UUID       `json:"id"`
 	Slug         string          `json:"slug"`
 	Name         string          `json:"name"`
-	Status       string          `json:"status"`       // active, suspended
-	LicenseTier  string          `json:"license_tier"` // free, pro, enterprise
+	Status       string          `json:"status" schema:"enum=active|suspended"`          // active, suspended
+	LicenseTier  string          `json:"license_tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
 	FeatureFlags map[string]bool `json:"feature_flags"`
 	Version      int64           `json:"version"`
 	CreatedAt    time.Time       `json:"created_at"`

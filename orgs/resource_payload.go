@@ -15,7 +15,7 @@ type Resource struct {
 	OwnerID     uuid.UUID  `json:"owner_id"`
 	Title       string     `json:"title"`
 	Body        string     `json:"body"`
-	Sensitivity string     `json:"sensitivity"` // public, internal, confidential, restricted
+	Sensitivity string     `json:"sensitivity" schema:"enum=public|internal|confidential|restricted"` // public, internal, confidential, restricted
 	PII         bool       `json:"pii"`
 	PatientRef  string     `json:"patient_ref,omitempty"`  // of a patient record
 	ClinicianID *uuid.UUID `json:"clinician_id,omitempty"` // of a patient record

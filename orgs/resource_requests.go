@@ -44,11 +44,11 @@ func (r *VersionRequest) Validate() error {
 
 // CreateResourceRequest describes a new project or document.
 type CreateResourceRequest struct {
-	Title       string     `json:"title"`
-	Body        string     `json:"body,omitempty"`
+	Title       string     `json:"title" schema:"text=200"`
+	Body        string     `json:"body,omitempty" schema:"plain=65536"`
 	TeamID      *uuid.UUID `json:"team_id,omitempty"`
-	Sensitivity string     `json:"sensitivity"` // public, internal, confidential, restricted
-	PII         *bool      `json:"pii"`         // holds personal data; required, so that nobody forgets to say
+	Sensitivity string     `json:"sensitivity" schema:"enum=public|internal|confidential|restricted"` // public, internal, confidential, restricted
+	PII         *bool      `json:"pii" schema:"required"`                                             // holds personal data; required, so that nobody forgets to say
 }
 
 // Validate checks the request.
@@ -75,13 +75,13 @@ func (r *CreateResourceRequest) draft() resource {
 
 // CreatePatientRecordRequest describes a new patient record.
 type CreatePatientRecordRequest struct {
-	Title       string     `json:"title"`
-	Body        string     `json:"body,omitempty"`
+	Title       string     `json:"title" schema:"text=200"`
+	Body        string     `json:"body,omitempty" schema:"plain=65536"`
 	TeamID      *uuid.UUID `json:"team_id,omitempty"`
-	Sensitivity string     `json:"sensitivity"` // public, internal, confidential, restricted
-	PII         *bool      `json:"pii"`
-	PatientRef  string     `json:"patient_ref"`  // how the organisation calls the patient
-	ClinicianID *uuid.UUID `json:"clinician_id"` // the user who treats the patient
+	Sensitivity string     `json:"sensitivity" schema:"enum=public|internal|confidential|restricted"` // public, internal, confidential, restricted
+	PII         *bool      `json:"pii" schema:"required"`
+	PatientRef  string     `json:"patient_ref" schema:"text=200"`  // how the organisation calls the patient
+	ClinicianID *uuid.UUID `json:"clinician_id" schema:"required"` // the user who treats the patient
 }
 
 func (r *CreatePatientRecordRequest) plain() *CreateResourceRequest {
@@ -108,10 +108,10 @@ func (r *CreatePatientRecordRequest) draft() resource {
 // UpdateResourceRequest changes what it names of a project or document and leaves the rest.
 type UpdateResourceRequest struct {
 	IfMatch     string          `header:"If-Match"`
-	Title       *string         `json:"title,omitempty"`
-	Body        *string         `json:"body,omitempty"`
-	TeamID      json.RawMessage `json:"team_id,omitempty"` // a UUID, or null for no team
-	Sensitivity *string         `json:"sensitivity,omitempty"`
+	Title       *string         `json:"title,omitempty" schema:"text=200"`
+	Body        *string         `json:"body,omitempty" schema:"plain=65536"`
+	TeamID      json.RawMessage `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
+	Sensitivity *string         `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
 	PII         *bool           `json:"pii,omitempty"`
 }
 
@@ -172,12 +172,12 @@ func set[T any](to *T, from *T) {
 // UpdatePatientRecordRequest changes what it names of a patient record and leaves the rest.
 type UpdatePatientRecordRequest struct {
 	IfMatch     string          `header:"If-Match"`
-	Title       *string         `json:"title,omitempty"`
-	Body        *string         `json:"body,omitempty"`
-	TeamID      json.RawMessage `json:"team_id,omitempty"` // a UUID, or null for no team
-	Sensitivity *string         `json:"sensitivity,omitempty"`
+	Title       *string         `json:"title,omitempty" schema:"text=200"`
+	Body        *string         `json:"body,omitempty" schema:"plain=65536"`
+	TeamID      json.RawMessage `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
+	Sensitivity *string         `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
 	PII         *bool           `json:"pii,omitempty"`
-	PatientRef  *string         `json:"patient_ref,omitempty"`
+	PatientRef  *string         `json:"patient_ref,omitempty" schema:"text=200"`
 	ClinicianID *uuid.UUID      `json:"clinician_id,omitempty"`
 }
 

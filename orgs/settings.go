@@ -25,11 +25,11 @@ var environment = sync.OnceValues(func() (map[string]json.RawMessage, error) {
 // Setting is a setting as somebody finds it: its value, and which layer decided.
 type Setting struct {
 	Key         string          `json:"key"`
-	Value       json.RawMessage `json:"value"`  // null for a secret
-	Source      string          `json:"source"` // default, env, global, tier, org
-	Locked      bool            `json:"locked"` // the organisation may not set it
+	Value       json.RawMessage `json:"value"`                                            // null for a secret
+	Source      string          `json:"source" schema:"enum=default|env|global|tier|org"` // default, env, global, tier, org
+	Locked      bool            `json:"locked"`                                           // the organisation may not set it
 	Secret      bool            `json:"secret"`
-	Type        string          `json:"type"` // string, integer, boolean, enum, string_list, duration
+	Type        string          `json:"type" schema:"enum=string|integer|boolean|enum|string_list|duration"` // string, integer, boolean, enum, string_list, duration
 	Options     []string        `json:"options"`
 	Description string          `json:"description"`
 	Version     int64           `json:"version"` // of the asker's own layer; 0 if nothing was ever set there

@@ -54,7 +54,7 @@ type Event struct {
 	DecisionID    string          `json:"decision_id"`
 	PolicyVersion string          `json:"policy_version"`
 	IP            string          `json:"ip"`
-	Changes       json.RawMessage `json:"changes"`
+	Changes       json.RawMessage `json:"changes" schema:"type=object"`
 
 	Seq         int64                        `json:"seq"`
 	LeafHash    string                       `json:"leaf_hash"`

@@ -93,14 +93,14 @@ func (s *Service) Healthz(context.Context) (*HealthResponse, error) {
 
 // ReadyResponse says which parts work.
 type ReadyResponse struct {
-	Status     string          `json:"status"` // ready, degraded, unavailable
+	Status     string          `json:"status" schema:"enum=ready|degraded|unavailable"` // ready, degraded, unavailable
 	Parts      map[string]Part `json:"parts"`
 	HTTPStatus int             `json:"-" encore:"httpstatus"`
 }
 
 // Part is the state of one part.
 type Part struct {
-	Status    string  `json:"status"` // ready, degraded, unavailable
+	Status    string  `json:"status" schema:"enum=ready|degraded|unavailable"` // ready, degraded, unavailable
 	Required  bool    `json:"required"`
 	LatencyMS float64 `json:"latency_ms"`
 	Detail    string  `json:"detail,omitempty"`

@@ -8,7 +8,7 @@
 //	build    build the app to a static binary: -o FILE, --revision REV
 //	test     go test with the host in place; takes its flags and packages
 //	gen      write encore.gen.go files for editors
-//	openapi  print the app's OpenAPI document: -o FILE, --audience NAME
+//	openapi  print the app's OpenAPI document: -o FILE, --audience NAME, or --dir DIR for all
 //	env      print shell assignments that put the host in place of encore.dev
 //	overlay  print the -overlay flag for go build, go vet and linters
 package main

@@ -28,6 +28,7 @@ type App struct {
 	diags     *diag.List
 	endpoints map[types.Object]*Endpoint // by wrapper
 	resources map[types.Object]*Resource // by variable
+	functions map[*types.Func]function   // of the app, once asked for
 }
 
 // Package is one type-checked package of the app.

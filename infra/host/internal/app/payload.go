@@ -45,6 +45,7 @@ type Field struct {
 	Optional  bool
 	OmitEmpty bool
 	Sensitive bool
+	Tag       reflect.StructTag
 	Pos       token.Pos
 }
 
@@ -119,7 +120,7 @@ func (ps payloads) read(t types.Type, pos token.Pos, u use, inQuery, inBody bool
 }
 
 func (ps payloads) field(v *types.Var, tag reflect.StructTag, u use) *Field {
-	f := &Field{Name: v.Name(), Type: v.Type(), QueryName: snake(v.Name()), JSONName: v.Name(), Pos: v.Pos()}
+	f := &Field{Name: v.Name(), Type: v.Type(), QueryName: snake(v.Name()), JSONName: v.Name(), Tag: tag, Pos: v.Pos()}
 	if q, ok := firstTag(tag, "query", "qs"); ok {
 		f.queryTag = true
 		name, _, _ := strings.Cut(q, ",")

@@ -2,8 +2,10 @@ package openapi
 
 import (
 	"fmt"
+	"go/constant"
 	"go/token"
 	"go/types"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -17,6 +19,11 @@ type schemas struct {
 	app        *app.App
 	components object
 	names      map[string]string // type, written in full → component
+	err        error             // the first schema tag that makes no sense
+
+	// answering says that a response is being described. A request's nil pointer is a field that was
+	// left out, a response's is a null; and a request has no fields but those that are described.
+	answering bool
 }
 
 func newSchemas(a *app.App) *schemas {
@@ -24,22 +31,6 @@ func newSchemas(a *app.App) *schemas {
 }
 
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
-
-// nullable adds null to what a schema allows.
-func nullable(s object) object {
-	if t, ok := s["type"].(string); ok {
-		out := object{}
-		for k, v := range s {
-			out[k] = v
-		}
-		out["type"] = []string{t, "null"}
-		return out
-	}
-	if len(s) == 0 {
-		return s // anything, null included
-	}
-	return object{"anyOf": []object{s, {"type": "null"}}}
-}
 
 func (s *schemas) of(t types.Type) object {
 	switch t := types.Unalias(t).(type) {
@@ -91,16 +82,57 @@ func (s *schemas) named(t *types.Named) object {
 	}
 	st, ok := t.Underlying().(*types.Struct)
 	if !ok {
-		return s.of(t.Underlying())
+		out := s.of(t.Underlying())
+		if values := values(t); len(values) > 0 {
+			out["enum"] = values
+		}
+		return out
 	}
 	full := types.TypeString(t, nil)
+	if s.answering {
+		full = "answer " + full
+	}
 	name, ok := s.names[full]
 	if !ok {
 		name = s.componentName(t)
 		s.names[full] = name // before the fields: a type may contain itself
-		s.components[name] = s.object(structFields(st))
+		component := s.object(structFields(st))
+		if doc := s.typeDoc(t); doc != "" {
+			component["description"] = doc
+		}
+		s.components[name] = component
 	}
 	return ref(name)
+}
+
+// typeDoc is the comment of a type of the app.
+func (s *schemas) typeDoc(t *types.Named) string {
+	for _, p := range s.app.Packages {
+		if p.Types == t.Obj().Pkg() {
+			return prose(t.Obj().Name(), p.Doc(t.Obj().Name()))
+		}
+	}
+	return ""
+}
+
+// values are the constants of a type of text, in the order of their declaration.
+func values(t *types.Named) []string {
+	pkg := t.Obj().Pkg()
+	if b, ok := t.Underlying().(*types.Basic); !ok || b.Kind() != types.String || pkg == nil {
+		return nil
+	}
+	var found []*types.Const
+	for _, name := range pkg.Scope().Names() {
+		if c, ok := pkg.Scope().Lookup(name).(*types.Const); ok && types.Identical(c.Type(), t) {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(a, b *types.Const) int { return int(a.Pos() - b.Pos()) })
+	out := make([]string, len(found))
+	for i, c := range found {
+		out[i] = constant.StringVal(c.Val())
+	}
+	return out
 }
 
 func hasMethod(t types.Type, name string) bool {
@@ -136,6 +168,7 @@ type jsonField struct {
 	typ      types.Type
 	pos      token.Pos
 	optional bool
+	schema   string // the tag
 }
 
 func structFields(st *types.Struct) []jsonField {
@@ -147,11 +180,14 @@ func structFields(st *types.Struct) []jsonField {
 		if !v.Exported() || tag.Get("json") == "-" {
 			continue
 		}
+		if tag.Get("header") != "" && (tag.Get("json") == "" || strings.Contains(opts, "omitempty")) {
+			continue // travels in a header; what is left of it in lists is never filled
+		}
 		if name == "" {
 			name = v.Name()
 		}
 		o := strings.Split(opts, ",")
-		out = append(out, jsonField{name: name, typ: v.Type(), pos: v.Pos(), optional: slices.Contains(o, "omitempty") ||
+		out = append(out, jsonField{name: name, typ: v.Type(), pos: v.Pos(), schema: tag.Get("schema"), optional: slices.Contains(o, "omitempty") ||
 			slices.Contains(o, "omitzero") || slices.Contains(strings.Split(tag.Get("encore"), ","), "optional")})
 	}
 	return out
@@ -161,16 +197,8 @@ func (s *schemas) object(fields []jsonField) object {
 	properties := object{}
 	required := []string{}
 	for _, f := range fields {
-		schema := s.of(f.typ)
-		if doc := s.app.FieldDoc(f.pos); doc != "" {
-			described := object{"description": doc}
-			for k, v := range schema {
-				described[k] = v // 3.1 allows keywords beside $ref
-			}
-			schema = described
-		}
-		properties[f.name] = schema
-		if !f.optional && !mayBeNull(f.typ) {
+		properties[f.name] = s.property(f)
+		if !f.optional && (s.answering || !mayBeNull(f.typ)) || tagRequires(f.schema) {
 			required = append(required, f.name)
 		}
 	}
@@ -178,7 +206,55 @@ func (s *schemas) object(fields []jsonField) object {
 	if len(required) > 0 {
 		out["required"] = required
 	}
+	if !s.answering {
+		out["additionalProperties"] = false
+	}
 	return out
+}
+
+func (s *schemas) property(f jsonField) object {
+	schema := s.tagged(s.of(given(f.typ)), f.schema)
+	if mayBeNull(f.typ) && s.answering && !f.optional {
+		schema = nullable(schema)
+	}
+	return described(schema, s.app.FieldDoc(f.pos))
+}
+
+// tagged is schema with what the field's tag says.
+func (s *schemas) tagged(schema object, tag string) object {
+	out, err := refined(schema, tag)
+	if err != nil {
+		if s.err == nil {
+			s.err = err
+		}
+		return schema
+	}
+	return out
+}
+
+// described is schema with a description; 3.1 allows keywords beside $ref.
+func described(schema object, doc string) object {
+	if doc == "" {
+		return schema
+	}
+	out := maps.Clone(schema)
+	if out["description"] == nil {
+		out["description"] = doc
+	}
+	return out
+}
+
+// given is a field's type when it is there at all: without the pointer or option.Option around it.
+func given(t types.Type) types.Type {
+	switch n := types.Unalias(t).(type) {
+	case *types.Pointer:
+		return n.Elem()
+	case *types.Named:
+		if mayBeNull(n) {
+			return n.TypeArgs().At(0)
+		}
+	}
+	return t
 }
 
 func mayBeNull(t types.Type) bool {
