@@ -10,7 +10,7 @@ DEVSTACK := $(BIN)/devstack
 APP      := $(BIN)/tenantry
 
 # CI demands every real part; elsewhere what is missing is named at the end.
-REAL    := postgres redis rabbitmq cerbos keycloak chromium
+REAL    := postgres redis rabbitmq cerbos keycloak chromium stripe-mock
 REQUIRE := $(if $(CI),--require '$(REAL)')
 
 # Results of an earlier run prove nothing about this machine's parts.
@@ -79,6 +79,7 @@ test-app:
 	$(HOST) test $(COUNT) ./...
 	@if [ -z "$${KEYCLOAK_URL:-}" ]; then echo 'not run: the sign-in suite against Keycloak (none here)'; fi
 	@if [ -z "$${WEBDRIVER_URL:-}" ]; then echo 'not run: the sign-in with a browser (none here)'; fi
+	@if [ -z "$${STRIPE_MOCK_URL:-}" ]; then echo 'not run: billing against the shapes of stripe-mock (none here)'; fi
 
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
 test-acceptance:

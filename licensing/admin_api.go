@@ -9,13 +9,11 @@ import (
 	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/licensing/catalogue"
 	"encore.dev/types/uuid"
 )
 
-const (
-	maxSeats = 1_000_000
-	maxFlags = 100
-)
+const maxFlags = 100
 
 var flagPattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
 
@@ -59,8 +57,8 @@ func (r *PutLicenseRequest) Validate() error {
 	var c fault.Checks
 	etag.Check(&c, r.IfMatch)
 	c.OneOf("tier", r.Tier, "free", "pro", "enterprise")
-	if r.Seats < 1 || r.Seats > maxSeats {
-		c.Add("seats", "must be from 1 to %d", maxSeats)
+	if r.Seats < 1 || r.Seats > catalogue.MaxSeats {
+		c.Add("seats", "must be from 1 to %d", catalogue.MaxSeats)
 	}
 	if len(r.FeatureFlags) > maxFlags {
 		c.Add("feature_flags", "are more than %d", maxFlags)

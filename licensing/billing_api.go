@@ -62,8 +62,8 @@ func (r *CheckoutRequest) Validate() error {
 	if r.Interval != "" {
 		c.OneOf("interval", r.Interval, "month", "year")
 	}
-	if r.Seats < 0 || r.Seats > maxSeats {
-		c.Add("seats", "must be from 1 to %d", maxSeats)
+	if r.Seats < 0 || r.Seats > catalogue.MaxSeats {
+		c.Add("seats", "must be from 1 to %d", catalogue.MaxSeats)
 	}
 	return c.Err()
 }

@@ -105,8 +105,8 @@ func (s store) Apply(ctx context.Context, tx pgx.Tx, org uuid.UUID, g stripesync
 		return false, err
 	}
 	want := s.free(org)
-	if len(g.Features) > 0 {
-		want.Flags, want.Source = g.Features, sourceStripe
+	if len(g.Features) > 0 { // addons alone
+		want.Flags, want.ValidUntil, want.Source = g.Features, &g.ValidUntil, sourceStripe
 	}
 	if g.Tier != "" {
 		want = license{OrgID: org, Tier: g.Tier, Flags: g.Features, Seats: g.Seats, ValidUntil: &g.ValidUntil, Source: sourceStripe}

@@ -35,7 +35,7 @@ func (s store) review(ctx context.Context) (ok bool, err error) {
 			return err
 		}
 		state, _ := s.state(l, s.now())
-		if state == stateExpired && l.Tier != catalogue.Free {
+		if state == stateExpired && (l.Tier != catalogue.Free || len(l.Flags) > 0) {
 			what := changes(l, s.worth(l, s.now()), nil)
 			if err := record(background(ctx), tx, l, "license:expire", authz.Decision{}, what); err != nil {
 				return err

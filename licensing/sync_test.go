@@ -274,3 +274,45 @@ func TestDeliveriesAreForgottenInTheEnd(t *testing.T) {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
+
+// A key of another account, or one that was emptied, says nothing about anybody's licence.
+func TestAnotherAccountEndsNoLicence(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "pro_month", 4)
+	a.changed(t, cus)
+	exec(t, a.store, tenantdb.Platform(), "update licensing.customers set customer_id = 'cus_elsewhere'")
+	a.changed(t, "cus_elsewhere")
+	a.want(t, org, "pro", 4)
+	st, err := a.queue().Statuses(context.Background(), uuid.Nil, 10)
+	if err != nil || len(st) != 1 || st[0].Error != "stripe answered 404 resource_missing" {
+		t.Errorf("got %+v, %v", st, err)
+	}
+}
+
+// An addon without a tier ends like a tier, should Stripe say nothing more.
+func TestAnAddonAloneHasItsEndToo(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "addon_sso_month", 1)
+	a.changed(t, cus)
+	l := a.want(t, org, "free", 5)
+	if !l.Flags["sso"] || l.Source != sourceStripe || l.ValidUntil == nil {
+		t.Fatalf("got %+v", l)
+	}
+	late := a.store
+	late.now = func() time.Time { return l.ValidUntil.Add(late.catalogue.Grace) }
+	has, err := late.entitlements(ctx, org)
+	if err != nil || has.Features["sso"] {
+		t.Errorf("after its grace: %+v, %v", has, err)
+	}
+	exec(t, a.store, tenantdb.Platform(), "update licensing.licenses set review_at = now()")
+	if ok, err := late.review(ctx); err != nil || !ok {
+		t.Fatalf("reviewed %v, %v", ok, err)
+	}
+	if n := len(told(t, a.store, org, "license:expire")); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}

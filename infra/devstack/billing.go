@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"encore.app/infra/devstack/stripe"
+	"encore.app/infra/devstack/stripemock"
 	"encore.app/licensing/catalogue"
 )
 
@@ -75,6 +76,42 @@ func (s *stack) serveStripe(listener net.Listener) (started, error) {
 		<-done
 		stand.Close()
 	}}, nil
+}
+
+// planStripeMock is Stripe's own idea of its API's shapes, for tests.
+func (s *stack) planStripeMock() plan {
+	p := plan{name: "stripe-mock", variable: "STRIPE_MOCK_URL", check: stripemock.Version, absent: "--real starts one"}
+	if s.config.Env[p.variable] != "" || !s.config.wantsReal(p.name) {
+		return p
+	}
+	var port int
+	p.reserve = func() (err error) {
+		port, err = s.ports.pick(p.name)
+		return err
+	}
+	p.start = func(ctx context.Context) (started, error) {
+		program, err := stripemock.Fetch(ctx, s.config.toolsDir(), s.logf)
+		if errors.Is(err, stripemock.ErrNotReachable) {
+			s.logf("%v", err)
+			return started{}, &absentError{why: "it cannot be fetched; STRIPE_MOCK_URL would name one"}
+		}
+		if err != nil {
+			return started{}, err
+		}
+		server, err := stripemock.Start(ctx, stripemock.Config{
+			Program: program, Port: port, LogFile: s.data.log(p.name), PIDFile: s.data.pid(p.name), Logf: s.logf,
+		})
+		if err != nil {
+			return started{}, err
+		}
+		version, err := stripemock.Version(ctx, server.URL())
+		if err != nil {
+			server.Stop()
+			return started{}, err
+		}
+		return started{value: server.URL(), version: version, how: "child process", stop: server.Stop}, nil
+	}
+	return p
 }
 
 // buyIt needs no more than curl and sed.

@@ -1,6 +1,6 @@
 // Package devstack starts what the app depends on, on the machine it is developed or tested on,
 // without containers: Postgres, the Cerbos decision point, an OIDC issuer and, when asked,
-// Redis, RabbitMQ, Keycloak and a browser. The command cmd/devstack is its front.
+// Redis, RabbitMQ, Keycloak, a browser and stripe-mock. The command cmd/devstack is its front.
 //
 //	devstack run -- CMD    start the stack, run the app against it, print where everything is
 //	devstack up            only the stack; writes .secrets.local.cue for `encore run`
@@ -21,6 +21,7 @@
 //	rabbitmq  RABBITMQ_URL      nothing, the app has its own; with --real a node (package rabbitmq)
 //	keycloak  KEYCLOAK_URL      nothing; with --real a server for tests (package keycloak; KEYCLOAK_HOME)
 //	chromium  WEBDRIVER_URL     nothing; with --real a chromedriver (package chromium)
+//	stripe-mock  STRIPE_MOCK_URL  nothing; with --real a server for tests (package stripemock)
 //	objects   OBJECT_STORE_URL  files in the data directory
 //
 // Keycloak starts while the command runs already: whoever needs it waits for it. With KEYCLOAK_HOME
@@ -33,7 +34,7 @@
 // # Where things are
 //
 // Everything is below .dev/ of the checkout: data by part, logs/NAME.log, run/NAME.pid, tools/
-// with the fetched Cerbos server and Keycloak, ports.json with the ports that were picked. exec keeps all but
+// with the fetched Cerbos server, Keycloak and stripe-mock, ports.json with the ports that were picked. exec keeps all but
 // tools/ in .dev/test-PID/ and removes it. One lock file a data directory holds off a second stack.
 //
 // # How it ends

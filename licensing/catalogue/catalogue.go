@@ -10,6 +10,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -78,8 +79,10 @@ type Price struct {
 //go:embed catalogue.yaml
 var embedded []byte
 
-// Load reads the catalogue of this build.
-func Load() (*Catalogue, error) { return Parse(embedded) }
+// Load is the catalogue of this build. It is read once, and nobody changes it.
+func Load() (*Catalogue, error) { return load() }
+
+var load = sync.OnceValues(func() (*Catalogue, error) { return Parse(embedded) })
 
 // Parse reads a catalogue and refuses one that contradicts itself.
 func Parse(text []byte) (*Catalogue, error) {
@@ -141,8 +144,8 @@ func (c *Catalogue) validateOffers() error {
 				return fmt.Errorf("tier %s: limit %s: %d", t.Name, name, n)
 			}
 		}
-		if t.Limits[Seats] == Unlimited {
-			return fmt.Errorf("tier %s: seats are sold by number", t.Name)
+		if n := c.SeatsOf(t.Name); n < 1 || n > MaxSeats {
+			return fmt.Errorf("tier %s: seats are sold by number, from 1 to %d", t.Name, MaxSeats)
 		}
 	}
 	for _, a := range c.Addons {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func load(t testing.TB) *Catalogue {
+func loaded(t testing.TB) *Catalogue {
 	t.Helper()
 	c, err := Load()
 	if err != nil {
@@ -19,7 +19,7 @@ func load(t testing.TB) *Catalogue {
 
 func TestWhatIsSoldCanBeFoundAgain(t *testing.T) {
 	t.Parallel()
-	c := load(t)
+	c := loaded(t)
 	for _, tier := range c.Tiers {
 		if tier.Stripe == nil {
 			continue
@@ -45,7 +45,7 @@ func TestWhatIsSoldCanBeFoundAgain(t *testing.T) {
 
 func TestTheHigherTierHasNoLess(t *testing.T) {
 	t.Parallel()
-	c := load(t)
+	c := loaded(t)
 	for i := 1; i < len(c.Tiers); i++ {
 		less := c.Resolve(Layer{}, Layer{}, c.Tiers[i-1].Name, Layer{})
 		more := c.Resolve(Layer{}, Layer{}, c.Tiers[i].Name, Layer{})
@@ -65,7 +65,7 @@ func TestTheHigherTierHasNoLess(t *testing.T) {
 // The last layer that speaks decides, whatever the others say.
 func TestTheLastLayerDecides(t *testing.T) {
 	t.Parallel()
-	c := load(t)
+	c := loaded(t)
 	holds := func(env, global, org *int64, tier uint8) bool {
 		layer := func(n *int64) Layer {
 			if n == nil {
@@ -97,7 +97,7 @@ func TestTheLastLayerDecides(t *testing.T) {
 
 func TestResolvingChangesNoLayer(t *testing.T) {
 	t.Parallel()
-	c := load(t)
+	c := loaded(t)
 	before := maps.Clone(c.Tier(Pro).Limits)
 	c.Resolve(Layer{}, Layer{}, Pro, Layer{Limits: map[string]int64{Seats: 1}})
 	if !maps.Equal(before, c.Tier(Pro).Limits) {
@@ -107,7 +107,7 @@ func TestResolvingChangesNoLayer(t *testing.T) {
 
 func TestALayerIsReadOrRefused(t *testing.T) {
 	t.Parallel()
-	c := load(t)
+	c := loaded(t)
 	l, err := c.ParseLayer(" sso=true, seats=7,")
 	if err != nil || !l.Features["sso"] || l.Limits["seats"] != 7 {
 		t.Errorf("got %+v, %v", l, err)

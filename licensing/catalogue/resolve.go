@@ -10,6 +10,9 @@ import (
 // Seats is the limit that a licence itself carries.
 const Seats = "seats"
 
+// MaxSeats is the most that one licence can have.
+const MaxSeats = 1_000_000
+
 var periods = []string{"", "minute", "hour", "day", "month"}
 
 // Layer is one place that may say what an organisation has. What it does not name it leaves alone.

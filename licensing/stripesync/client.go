@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"encore.app/licensing/catalogue"
@@ -38,7 +39,7 @@ type Client struct {
 // NewClient connects lazily.
 func NewClient(cfg Config) *Client {
 	backend := &stripe.BackendConfig{
-		HTTPClient:        &http.Client{Timeout: callWithin},
+		HTTPClient:        &http.Client{Timeout: callWithin, Transport: bounded{http.DefaultTransport}},
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are logged by whoever gets them
 		MaxNetworkRetries: stripe.Int64(1),
 		EnableTelemetry:   stripe.Bool(false),
@@ -64,15 +65,36 @@ func (c *Client) Owner(ctx context.Context, customer string) (string, error) {
 	if err != nil {
 		return "", failedCall("customer", err)
 	}
+	if found.ID != customer {
+		return "", nonsense("customer", "another customer")
+	}
 	return found.Metadata[metadataOrg], nil
+}
+
+// deleted says whether a customer that has no lists any more was deleted. One that this account never
+// had is an error: a key of another account must not end every licence.
+func (c *Client) deleted(ctx context.Context, customer string) error {
+	params := &stripe.CustomerParams{}
+	params.Context = ctx
+	found, err := c.api.Customers.Get(customer, params)
+	if err == nil && (found.ID != customer || !found.Deleted) {
+		err = errNonsense
+	}
+	if err != nil {
+		return failedCall("customer", err)
+	}
+	return nil
 }
 
 // Customers calls each with every customer that names an organisation.
 func (c *Client) Customers(ctx context.Context, each func(customer string) error) error {
 	params := &stripe.CustomerListParams{}
 	params.Context, params.Limit = ctx, stripe.Int64(pageSize)
-	list := c.api.Customers.List(params)
+	list, read := c.api.Customers.List(params), listing{call: "customers"}
 	for list.Next() {
+		if err := read.take(list.Customer().ID); err != nil {
+			return err
+		}
 		if list.Customer().Metadata[metadataOrg] == "" {
 			continue
 		}
@@ -80,10 +102,7 @@ func (c *Client) Customers(ctx context.Context, each func(customer string) error
 			return err
 		}
 	}
-	if err := list.Err(); err != nil {
-		return failedCall("customers", err)
-	}
-	return nil
+	return read.whole(list.Iter)
 }
 
 // CreateCustomer makes the customer of an organisation. Made twice within a day, it is one.
@@ -95,6 +114,9 @@ func (c *Client) CreateCustomer(ctx context.Context, org string) (string, error)
 	made, err := c.api.Customers.New(params)
 	if err != nil {
 		return "", failedCall("create customer", err)
+	}
+	if made.ID == "" {
+		return "", nonsense("create customer", "no id")
 	}
 	return made.ID, nil
 }
@@ -137,7 +159,7 @@ func (c *Client) Checkout(ctx context.Context, p Purchase) (string, error) {
 	if err != nil {
 		return "", failedCall("checkout", err)
 	}
-	return session.URL, nil
+	return page("checkout", session.URL)
 }
 
 // Portal makes a page on which a customer manages what it bought, and answers its address.
@@ -149,7 +171,16 @@ func (c *Client) Portal(ctx context.Context, customer, returnURL, idempotencyKey
 	if err != nil {
 		return "", failedCall("portal", err)
 	}
-	return session.URL, nil
+	return page("portal", session.URL)
+}
+
+// page is an address that a browser may be sent to.
+func page(call, address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return "", nonsense(call, "no page")
+	}
+	return address, nil
 }
 
 // missing says that Stripe knows no such object.
@@ -184,6 +215,8 @@ func Describe(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.Is(err, errNonsense):
+		return "stripe's answer makes no sense"
 	case errors.As(err, &call):
 		return "stripe did not answer"
 	}

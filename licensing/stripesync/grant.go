@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"encore.app/licensing/catalogue"
 	"github.com/stripe/stripe-go/v76"
 )
 
@@ -12,51 +13,67 @@ type Grant struct {
 	Tier         string
 	Features     map[string]bool
 	Seats        int
-	ValidUntil   time.Time
-	Subscription string // the one that the tier comes from
+	ValidUntil   time.Time // of the tier, or of the addons where there is no tier
+	Subscription string    // the one that the tier comes from
+	Unsold       []string  // prices that are paid for and that the catalogue does not know
 }
 
 // Grant reads what the customer has bought, as of now.
 func (c *Client) Grant(ctx context.Context, customer string) (Grant, error) {
 	params := &stripe.SubscriptionListParams{Customer: &customer}
 	params.Context, params.Limit = ctx, stripe.Int64(pageSize)
-	list := c.api.Subscriptions.List(params)
+	list, read := c.api.Subscriptions.List(params), listing{call: "subscriptions", most: maxListed}
 	out := Grant{Features: map[string]bool{}}
 	for list.Next() {
-		if err := c.add(ctx, &out, list.Subscription()); err != nil {
+		sub := list.Subscription()
+		if err := read.take(sub.ID); err != nil {
+			return Grant{}, err
+		}
+		if sub.Customer == nil || sub.Customer.ID != customer {
+			return Grant{}, nonsense(read.call, "another customer's subscription")
+		}
+		if err := c.add(ctx, &out, sub); err != nil {
 			return Grant{}, err
 		}
 	}
-	if err := list.Err(); err != nil && !missing(err) {
-		return Grant{}, failedCall("subscriptions", err)
+	if missing(list.Err()) {
+		return Grant{Features: map[string]bool{}}, c.deleted(ctx, customer)
 	}
-	return out, nil
+	return out, read.whole(list.Iter)
 }
 
 // add lays one subscription over what is known: the highest tier counts, addons add up.
 func (c *Client) add(ctx context.Context, g *Grant, sub *stripe.Subscription) error {
-	until, entitled := c.paidUntil(sub)
-	if !entitled {
-		return nil
+	until, entitled, err := c.paidUntil(sub)
+	if err != nil || !entitled {
+		return err
 	}
 	items, err := c.items(ctx, sub)
+	if err == nil && len(items) == 0 {
+		err = nonsense("subscription items", "a subscription to nothing")
+	}
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
 		if item.Price == nil || item.Price.Product == nil {
-			continue
+			return nonsense("subscription items", "an item without a price")
 		}
 		tier, addon := c.cfg.Catalogue.Sold(item.Price.LookupKey, item.Price.Product.ID)
-		if addon != nil {
+		switch {
+		case addon != nil:
 			for name, on := range addon.Features {
 				g.Features[name] = g.Features[name] || on
 			}
+			if g.Tier == "" && until.After(g.ValidUntil) {
+				g.ValidUntil = until
+			}
+		case tier == "":
+			g.Unsold = append(g.Unsold, item.Price.ID)
+		case c.better(g, tier, until):
+			seats := min(max(1, item.Quantity), catalogue.MaxSeats)
+			g.Tier, g.Seats, g.ValidUntil, g.Subscription = tier, int(seats), until, sub.ID
 		}
-		if tier == "" || !c.better(g, tier, until) {
-			continue
-		}
-		g.Tier, g.Seats, g.ValidUntil, g.Subscription = tier, max(1, int(item.Quantity)), until, sub.ID
 	}
 	return nil
 }
@@ -69,30 +86,36 @@ func (c *Client) better(g *Grant, tier string, until time.Time) bool {
 
 // paidUntil is how far a subscription is paid. One whose latest invoice is open is paid until the
 // period that it is for began; the licence's grace goes on from there.
-func (c *Client) paidUntil(sub *stripe.Subscription) (until time.Time, entitled bool) {
+func (c *Client) paidUntil(sub *stripe.Subscription) (until time.Time, entitled bool, err error) {
+	const call = "subscriptions"
 	switch sub.Status {
 	case stripe.SubscriptionStatusActive, stripe.SubscriptionStatusTrialing:
-		return time.Unix(sub.CurrentPeriodEnd, 0).UTC(), true
+		until, err = moment(call, sub.CurrentPeriodEnd)
+		return until, true, err
 	case stripe.SubscriptionStatusPastDue:
-		return time.Unix(sub.CurrentPeriodStart, 0).UTC(), true
+		until, err = moment(call, sub.CurrentPeriodStart)
+		return until, true, err
+	case "":
+		return time.Time{}, false, nonsense(call, "a subscription without a status")
 	}
-	return time.Time{}, false
+	return time.Time{}, false, nil
 }
 
 // items are all of a subscription's; Stripe sends only the first page of them along.
 func (c *Client) items(ctx context.Context, sub *stripe.Subscription) ([]*stripe.SubscriptionItem, error) {
-	if sub.Items != nil && !sub.Items.HasMore {
+	if sub.Items != nil && sub.Items.URL != "" && !sub.Items.HasMore {
 		return sub.Items.Data, nil
 	}
 	params := &stripe.SubscriptionItemListParams{Subscription: &sub.ID}
 	params.Context, params.Limit = ctx, stripe.Int64(pageSize)
-	list := c.api.SubscriptionItems.List(params)
+	list, read := c.api.SubscriptionItems.List(params), listing{call: "subscription items", most: maxListed}
 	var items []*stripe.SubscriptionItem
 	for list.Next() {
-		items = append(items, list.SubscriptionItem())
+		item := list.SubscriptionItem()
+		if err := read.take(item.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, item)
 	}
-	if err := list.Err(); err != nil {
-		return nil, failedCall("subscription items", err)
-	}
-	return items, nil
+	return items, read.whole(list.Iter)
 }

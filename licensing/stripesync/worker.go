@@ -177,6 +177,9 @@ func (w *Worker) sync(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
+	if len(grant.Unsold) > 0 {
+		rlog.Warn("a customer pays for what the catalogue does not know", "customer", j.Customer, "prices", grant.Unsold)
+	}
 	changed := false
 	err = w.tx(ctx, func(tx pgx.Tx) error {
 		if err := j.hold(ctx, tx); err != nil {

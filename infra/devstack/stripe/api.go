@@ -59,6 +59,8 @@ func (s *Server) routes() http.Handler {
 		"POST /v1/billing_portal/sessions":               s.createPortal,
 		"GET /v1/events":                                 s.listEvents,
 		"POST /v1/webhook_endpoints":                     s.createEndpoint,
+		"POST /v1/test_helpers/test_clocks":              s.createClock,
+		"GET /v1/test_helpers/test_clocks/{id}":          s.readClock,
 		"POST /v1/test_helpers/test_clocks/{id}/advance": s.advanceClock,
 	} {
 		mux.Handle(pattern, s.api(serve))

@@ -117,7 +117,7 @@ func (s *Server) subscriptionJSON(c *customer, sub *subscription) object {
 		"current_period_start": sub.PeriodStart.Unix(), "current_period_end": sub.PeriodEnd.Unix(),
 		"cancel_at_period_end": sub.CancelAtPeriodEnd, "metadata": metadata(sub.Metadata), "livemode": false,
 		"items": object{
-			"object": "list", "data": items, "has_more": len(sub.Items) > itemsInline, "total_count": len(sub.Items),
+			"object": "list", "data": items, "has_more": len(sub.Items) > itemsInline,
 			"url": "/v1/subscription_items?subscription=" + sub.ID,
 		},
 	}
