@@ -12,6 +12,7 @@ import (
 	"encore.app/authz/principal"
 	"encore.app/identity/token"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/request"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
@@ -41,10 +42,10 @@ func (s *Service) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 	if cause := fault.Cause(err); cause != nil {
 		rlog.Error("back-channel logout", "err", cause)
 	}
-	errs.HTTPError(w, err)
+	errs.HTTPError(w, fault.Finish(err, request.From(r.Context()).ID))
 }
 
-func (s *Service) logout(w http.ResponseWriter, r *http.Request) *errs.Error {
+func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return notLoggedOut("the body must be a form")
 	}
@@ -56,7 +57,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) *errs.Error {
 	var wrong *token.Error
 	switch {
 	case errors.As(err, &wrong) && wrong.Reason == token.KeysUnavailable:
-		return fault.Finish(fault.Unavailable("oidc", err), "")
+		return fault.Unavailable("oidc", err)
 	case err != nil:
 		return notLoggedOut("the logout_token is not good")
 	}
@@ -65,7 +66,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) *errs.Error {
 	case errors.Is(err, errReplayed):
 		return notLoggedOut("the logout_token was used before")
 	case err != nil:
-		return fault.Finish(err, "")
+		return err
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"encore.dev/beta/errs"
 )
@@ -79,6 +80,9 @@ func (d Details) WithRequestID(id string) errs.ErrDetails {
 	}
 	return d
 }
+
+// RetryIn is when another try is worth it; 0 if nothing says so.
+func (d Details) RetryIn() time.Duration { return time.Duration(d.RetryAfter) * time.Second }
 
 // Field says what is wrong with one field of a request.
 type Field struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"encore.dev/beta/errs"
+	"encore.dev/internal/appinfo"
 	"encore.dev/internal/applog"
 	"encore.dev/internal/instance"
 	"encore.dev/internal/lifecycle"
@@ -39,6 +40,7 @@ func newServer(roles lifecycle.Role) (*server.Server, error) {
 		Registerer:          prometheus.DefaultRegisterer,
 		Gatherer:            prometheus.DefaultGatherer,
 		CredentialedOrigins: splitList(os.Getenv("CORS_ORIGINS")),
+		HSTS:                appinfo.CurrentEnv() == appinfo.Production,
 		SkipGlobal:          testing.Testing(),
 		OpsOnly:             roles&lifecycle.Web == 0,
 		Health:              lifecycle.Process().Health,

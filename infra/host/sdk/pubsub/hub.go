@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"encore.dev/internal/appinfo"
@@ -91,8 +90,12 @@ func (h *hub) open(ctx context.Context, roles lifecycle.Role) error {
 	if len(topology.Topics) == 0 {
 		return nil
 	}
+	url, _, err := part.Setting(urlVariable)
+	if err != nil {
+		return err
+	}
 	var t broker.Transport
-	if url := os.Getenv(urlVariable); url != "" {
+	if url != "" {
 		t = broker.NewRabbit(broker.RabbitConfig{URL: url, Variable: urlVariable, Topology: topology})
 	} else if appinfo.CurrentEnv().Deployed() {
 		return &part.Error{Part: "RabbitMQ", Variable: urlVariable, Problem: "is not set; messages in memory are for development"}

@@ -2,7 +2,6 @@ package db
 
 import (
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -22,7 +21,11 @@ func login(name string, only bool) (cfg *pgx.ConnConfig, variable string, err er
 		if variable == "DATABASE_URL" && !only {
 			break
 		}
-		if url := os.Getenv(variable); url != "" {
+		url, _, err := part.Setting(variable)
+		if err != nil {
+			return nil, variable, err
+		}
+		if url != "" {
 			cfg, err := parse(url, variable)
 			return cfg, variable, err
 		}

@@ -2,11 +2,12 @@ package registry
 
 import (
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"unicode"
+
+	"encore.dev/internal/part"
 )
 
 // missingSecret is a secret that the environment does not give.
@@ -37,18 +38,12 @@ func lookupSecret(field string) (value, why string) {
 		names = append(names, snake)
 	}
 	for _, name := range names {
-		if v, ok := os.LookupEnv(name); ok {
+		switch v, found, err := part.Setting(name); {
+		case err != nil:
+			return "", name + "_FILE names a file that cannot be read"
+		case found:
 			return v, ""
 		}
-		path, ok := os.LookupEnv(name + "_FILE")
-		if !ok {
-			continue
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return "", name + "_FILE names a file that cannot be read"
-		}
-		return strings.TrimRight(string(data), "\r\n"), ""
 	}
 	return "", "not set"
 }

@@ -63,6 +63,5 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	buf := getJSON()
 	defer putJSON(buf)
 	_ = buf.encode(a)
-	w.Header()["Cache-Control"] = []string{"no-store"}
 	writeJSON(w, status, buf)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"encore.dev/beta/errs"
 )
@@ -69,6 +70,12 @@ func (p *problem) WithRequestID(id string) errs.ErrDetails {
 	named := *p
 	named.RequestID = id
 	return &named
+}
+
+// patient are details that know when another try is worth it. Middleware can say so in a header of its
+// own; an auth handler has none.
+type patient interface {
+	RetryIn() time.Duration
 }
 
 // withRequestID names the request in the host's own errors, and in the app's that want it.

@@ -43,6 +43,8 @@ type Config struct {
 
 	// CredentialedOrigins adds to those of encore.app.
 	CredentialedOrigins []string
+	// HSTS has browsers come over TLS only from then on.
+	HSTS bool
 	// SkipGlobal leaves global middleware out, as Encore does in tests.
 	SkipGlobal bool
 	// OpsOnly serves nothing of the app but the paths that operators ask.
@@ -56,6 +58,7 @@ type Server struct {
 	registry   *registry.Registry
 	log        zerolog.Logger
 	limits     Limits
+	hsts       bool
 	skipGlobal bool
 	health     HealthFunc
 	metrics    *metrics
@@ -76,7 +79,7 @@ var opsPaths = []string{"/healthz", "/livez", "/readyz", "/metrics"}
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		registry: cfg.Registry, log: cfg.Log, limits: cfg.Limits.orDefaults(),
-		skipGlobal: cfg.SkipGlobal, health: cfg.Health,
+		skipGlobal: cfg.SkipGlobal, hsts: cfg.HSTS, health: cfg.Health,
 		targets: map[string]map[string]*target{},
 	}
 	var err error
@@ -132,11 +135,28 @@ func (s *Server) SetReady() { s.ready.Store(true) }
 // SetStopping says that the process is about to stop; it is unhealthy from then on.
 func (s *Server) SetStopping() { s.stopping.Store(true) }
 
-// Header values that every answer has, shared: an append to them copies.
+// Header values that every answer has until its endpoint says otherwise, shared: an append to them
+// copies. Nothing keeps the answer, nothing runs in it, nothing frames it.
 var (
-	nosniff  = []string{"nosniff"}
-	typeJSON = []string{"application/json"}
+	nosniff    = []string{"nosniff"}
+	noStore    = []string{"no-store"}
+	csp        = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noReferrer = []string{"no-referrer"}
+	typeJSON   = []string{"application/json"}
+
+	// A browser remembers it for the host name, whatever the port: hence only where cfg.HSTS is.
+	hsts = []string{"max-age=63072000; includeSubDomains"}
 )
+
+func (s *Server) guard(h http.Header) {
+	h["X-Content-Type-Options"] = nosniff
+	h["Cache-Control"] = noStore
+	h["Content-Security-Policy"] = csp
+	h["Referrer-Policy"] = noReferrer
+	if s.hsts {
+		h["Strict-Transport-Security"] = hsts
+	}
+}
 
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +166,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Header["X-Request-Id"] = c.idValue[:] // the app names the request as the answer does
 	addHop(r)
 	h := w.Header()
-	h["X-Content-Type-Options"] = nosniff
+	s.guard(h)
 	h["X-Request-Id"] = c.idValue[:]
 	if c.trace.ExtCorrelationID != "" {
 		h["X-Correlation-Id"] = []string{c.trace.ExtCorrelationID}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -92,14 +93,6 @@ func (s *Server) writeFailure(ctx context.Context, w http.ResponseWriter, c *cal
 	return s.writeError(w, c, e, status)
 }
 
-// guarded are the headers that no error goes without: nothing keeps it, nothing runs in it, and
-// nothing frames it.
-var guarded = map[string][]string{
-	"Cache-Control":           {"no-store"},
-	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
-	"Referrer-Policy":         {"no-referrer"},
-}
-
 // writeError answers with an error that a client may see. A status other than 0 goes before the error's.
 func (s *Server) writeError(w http.ResponseWriter, c *call, e *errs.Error, status int) int {
 	e = withRequestID(e, c.idValue[0])
@@ -110,10 +103,8 @@ func (s *Server) writeError(w http.ResponseWriter, c *call, e *errs.Error, statu
 	if status == http.StatusUnauthorized && s.auth != nil && s.auth.challenge && h["Www-Authenticate"] == nil {
 		h["Www-Authenticate"] = []string{"Bearer"}
 	}
-	for name, value := range guarded { // what the app's middleware would have set, had it been reached
-		if h[name] == nil {
-			h[name] = value
-		}
+	if p, ok := e.Details.(patient); ok && p.RetryIn() > 0 && h["Retry-After"] == nil {
+		h["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(p.RetryIn().Seconds())))}
 	}
 	buf := getJSON()
 	defer putJSON(buf)

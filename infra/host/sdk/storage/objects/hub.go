@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -98,7 +97,10 @@ func (h *hub) start(ctx context.Context) error {
 	if problems != nil || len(names) == 0 {
 		return problems
 	}
-	raw := os.Getenv(urlVariable)
+	raw, _, err := part.Setting(urlVariable)
+	if err != nil {
+		return err
+	}
 	if raw == "" && appinfo.CurrentEnv().Deployed() {
 		return &part.Error{Part: "Object store", Variable: urlVariable, Problem: "is not set; files under .dev are for development"}
 	}
