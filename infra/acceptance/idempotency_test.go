@@ -5,6 +5,7 @@ package acceptance
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -90,8 +91,14 @@ func TestADenialIsNotKept(t *testing.T) {
 
 func TestAKeyThatIsNone(t *testing.T) {
 	t.Parallel()
-	r := call(t, adaApp.token(t), "POST", acmeProjects, draft("x"), withKey(`""`))
-	if f := want[failure](t, r, http.StatusBadRequest); f.reason() != "validation_failed" || len(f.Details.Fields) != 1 || f.Details.Fields[0].Field != "Idempotency-Key" {
-		t.Errorf("got %s", r.body)
+	for name, keys := range map[string][]string{
+		"empty": {""}, "nothing quoted": {`""`}, "a quote inside": {`"a"b"`}, "parameters": {`"a";p=1`},
+		"not ASCII": {"é"}, "too long": {strings.Repeat("a", 256)}, "twice": {"a", "a"},
+	} {
+		r := call(t, adaApp.token(t), "POST", acmeProjects, draft("x"), func(r *http.Request) { r.Header["Idempotency-Key"] = keys })
+		f := wantFailure(t, r, http.StatusBadRequest, "validation_failed")
+		if len(f.Details.Fields) != 1 || f.Details.Fields[0].Field != "Idempotency-Key" {
+			t.Errorf("%s: got %s", name, r.body)
+		}
 	}
 }

@@ -29,14 +29,14 @@ func keyOf(data *encore.Request) (string, error) {
 	if raw(data) || !strings.HasPrefix(data.Path, "/api/v1/") {
 		return "", nil
 	}
-	header := data.Headers.Get(idempotency.Header)
-	if header == "" && data.Service == keysRequired {
+	headers := data.Headers.Values(idempotency.Header)
+	switch {
+	case len(headers) == 0 && data.Service == keysRequired:
 		return "", fault.New(errs.InvalidArgument, fault.IdempotencyRequired, "this needs an Idempotency-Key header")
-	}
-	if header == "" {
+	case len(headers) == 0:
 		return "", nil
 	}
-	return idempotency.ParseKey(header)
+	return idempotency.ParseKey(headers...)
 }
 
 // keyed runs a request that has an idempotency key, or repeats the answer that the key has.

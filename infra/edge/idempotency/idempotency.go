@@ -43,26 +43,6 @@ const (
 // Kept is how long an answer is replayed.
 const Kept = 24 * time.Hour
 
-const maxKey = 255
-
-// ParseKey reads the header: a structured-field string, or the bare text that most clients send.
-func ParseKey(header string) (string, error) {
-	key := strings.TrimSpace(header)
-	if quoted, ok := strings.CutPrefix(key, `"`); ok {
-		if key, ok = strings.CutSuffix(quoted, `"`); !ok {
-			key = ""
-		}
-		key = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(key)
-	}
-	printable := strings.IndexFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) < 0
-	if key == "" || len(key) > maxKey || !printable {
-		var c fault.Checks
-		c.Add(Header, "must be 1 to %d printable ASCII characters", maxKey)
-		return "", c.Err()
-	}
-	return key, nil
-}
-
 // Request is one attempt at a keyed write.
 type Request struct {
 	Caller, Org, Route, Key string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -249,11 +250,18 @@ func TestKeysAreReadAsTheyAreSent(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
 		"abc": "abc", `"abc"`: "abc", " abc ": "abc", `"a\"b"`: `a"b`,
-		"": "", `""`: "", `"abc`: "", "a\x01b": "", "é": "",
+		`"a\\b"`: `a\b`, `"a b"`: "a b", "a b": "a b", `a"b`: `a"b`, strings.Repeat("a", maxKey): strings.Repeat("a", maxKey),
+		"": "", " ": "", `""`: "", `"abc`: "", `abc"`: `abc"`, `"`: "", `"a"b"`: "", `"a\x"`: "", `"a\"`: "", `"a";p=1`: "",
+		"a\x01b": "", "a\tb": "", "é": "", strings.Repeat("a", maxKey+1): "",
 	} {
 		got, err := ParseKey(header)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: got %q, %v", header, got, err)
+		}
+	}
+	for _, headers := range [][]string{{}, {"a", "a"}, {"", "a"}} {
+		if key, err := ParseKey(headers...); err == nil {
+			t.Errorf("%q: got %q", headers, key)
 		}
 	}
 }
