@@ -5,6 +5,7 @@ package acceptance
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,8 +52,17 @@ func refusedForNow(t *testing.T, r reply) {
 	t.Helper()
 	f := want[failure](t, r, http.StatusTooManyRequests)
 	after, err := strconv.Atoi(r.header.Get("Retry-After"))
-	if f.reason() != "rate_limited" || err != nil || after < 1 || after > 60 || r.header.Get("RateLimit") == "" {
+	if f.reason() != "rate_limited" || err != nil || after < 1 || after > 60 {
 		t.Errorf("got %s, %v", r.body, r.header)
+	}
+	items := regexp.MustCompile(`"[a-z]+";r=0;t=([0-9]+)`).FindAllStringSubmatch(r.header.Get("RateLimit"), -1)
+	for _, item := range items {
+		if at, _ := strconv.Atoi(item[1]); at > after {
+			t.Errorf("come back after %d s, before the policy has anything: %s", after, r.header.Get("RateLimit"))
+		}
+	}
+	if len(items) == 0 {
+		t.Errorf("no policy is said to be spent: %q", r.header.Get("RateLimit"))
 	}
 }
 
@@ -68,8 +78,9 @@ func TestAnAddressThatKeepsGuessingIsSlowedDownAndItsUsersAreNot(t *testing.T) {
 	for range 5 {
 		want[failure](t, guess(), http.StatusUnauthorized)
 	}
-	if f := want[failure](t, guess(), http.StatusTooManyRequests); f.reason() != "rate_limited" {
-		t.Errorf("got %+v", f)
+	r := guess()
+	if f := want[failure](t, r, http.StatusTooManyRequests); f.reason() != "rate_limited" || r.header.Get("Retry-After") == "" {
+		t.Errorf("got %+v, %v", f, r.header)
 	}
 	if r := at(a, t, adaApp, "GET", "/api/v1/me", nil); r.status != http.StatusOK {
 		t.Errorf("a good token: %d", r.status)

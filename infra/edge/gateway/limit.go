@@ -62,8 +62,7 @@ func limited(req middleware.Request, next middleware.Next) middleware.Response {
 
 // slowDown refuses a request that is over a limit.
 func slowDown(req middleware.Request, next middleware.Next, verdicts []ratelimit.Verdict) middleware.Response {
-	i := slices.IndexFunc(verdicts, func(v ratelimit.Verdict) bool { return v.Limited })
-	resp := middleware.Response{Err: ratelimit.Exceeded(verdicts[i])}
+	resp := middleware.Response{Err: ratelimit.Exceeded(verdicts...)}
 	if raw(req.Data()) {
 		return next(req.WithContext(request.Refuse(req.Context(), resp.Err)))
 	}

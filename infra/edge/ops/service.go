@@ -145,8 +145,8 @@ func (s *Service) state(ctx context.Context) map[string]Part {
 	return s.last
 }
 
-// Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token; in development
-// for anyone.
+// Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token (401 without it); in
+// development for anyone.
 //
 //encore:api public raw method=GET path=/metrics tag:open
 func (s *Service) Metrics(w http.ResponseWriter, r *http.Request) {

@@ -63,9 +63,15 @@ func (l Limits) OfOrg(tier, id string) Count {
 	return Count{l.policy("org", tier), id}
 }
 
-// Exceeded is the answer to a unit that was not there any more.
-func Exceeded(v Verdict) *errs.Error {
+// Exceeded is the answer to units that were not there any more: it names the longest wait.
+func Exceeded(verdicts ...Verdict) *errs.Error {
+	after := time.Second
+	for _, v := range verdicts {
+		if v.Limited {
+			after = max(after, v.RetryAfter)
+		}
+	}
 	e := fault.New(errs.ResourceExhausted, fault.RateLimited, "too many requests, slow down")
-	e.Details = fault.Details{Reason: fault.RateLimited, RetryAfter: max(1, Seconds(v.RetryAfter))}
+	e.Details = fault.Details{Reason: fault.RateLimited, RetryAfter: Seconds(after)}
 	return fault.WithStatus(e, http.StatusTooManyRequests)
 }

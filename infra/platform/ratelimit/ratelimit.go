@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -256,14 +257,27 @@ func (l *Limiter) untell(told map[string]*bucket, tell []share) {
 	}
 }
 
-// Headers are the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers).
+// Headers are the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers). The t of
+// a policy that refused is when its next unit is there, as Retry-After has it; beside one that refused,
+// the others say nothing, for none of them is what the client has to wait for.
 func Headers(verdicts []Verdict) (policy, state string) {
 	var policies, states []string
+	refused := slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Limited })
 	for _, v := range verdicts {
 		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", v.Policy.Name, v.Policy.Quota, int(v.Policy.Window.Seconds())))
-		states = append(states, fmt.Sprintf("%q;r=%d;t=%d", v.Policy.Name, v.Remaining, Seconds(v.Reset)))
+		if v.Limited || !refused {
+			states = append(states, fmt.Sprintf("%q;r=%d;t=%d", v.Policy.Name, v.Remaining, Seconds(v.wait())))
+		}
 	}
 	return strings.Join(policies, ", "), strings.Join(states, ", ")
+}
+
+// wait is what a client has to wait for.
+func (v Verdict) wait() time.Duration {
+	if v.Limited {
+		return max(v.RetryAfter, time.Second)
+	}
+	return v.Reset
 }
 
 // Seconds is d in whole seconds, never too early.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/keyvalue"
 )
 
@@ -195,6 +196,22 @@ func TestHeaders(t *testing.T) {
 	})
 	if policy != `"caller";q=1200;w=60, "org";q=600;w=60` || state != `"caller";r=7;t=2, "org";r=0;t=0` {
 		t.Errorf("got %s and %s", policy, state)
+	}
+}
+
+func TestARefusalSaysWhenToComeBackAndNothingSooner(t *testing.T) {
+	t.Parallel()
+	verdicts := []Verdict{
+		{Policy: Policy{Name: "caller", Quota: 60, Window: time.Minute}, Limited: true, Reset: time.Minute, RetryAfter: 900 * time.Millisecond},
+		{Policy: Policy{Name: "org", Quota: 6, Window: time.Minute}, Limited: true, Reset: time.Minute, RetryAfter: 9500 * time.Millisecond},
+		{Policy: Policy{Name: "address", Quota: 6, Window: time.Minute}, Remaining: 2, Reset: 40 * time.Second},
+	}
+	policy, state := Headers(verdicts)
+	if policy != `"caller";q=60;w=60, "org";q=6;w=60, "address";q=6;w=60` || state != `"caller";r=0;t=1, "org";r=0;t=10` {
+		t.Errorf("got %s and %s", policy, state)
+	}
+	if after := fault.DetailsOf(Exceeded(verdicts...)).RetryAfter; after != 10 {
+		t.Errorf("come back after %d s, and not all of it is there by then", after)
 	}
 }
 
