@@ -1,4 +1,5 @@
-// Package ops is the operators' window: is it alive, is it ready, what does it measure.
+// Package ops is the operators' window: is it alive, is it ready, what does it measure, and what does
+// its API look like.
 package ops
 
 import (
@@ -28,6 +29,8 @@ var secrets struct {
 	RABBITMQ_URL string
 	// OPS_TOKEN guards /metrics outside development.
 	OPS_TOKEN string
+	// DOCS is on or off: whether /docs is served. Unset it is where there are no people's data.
+	DOCS string
 	// What the check of the configuration looks at besides.
 	OIDC_ISSUER_URL       string
 	STRIPE_API_KEY        string
@@ -57,7 +60,8 @@ func initService() (*Service, error) {
 	redis, err := keyvalue.Process()
 	_, badLimits := ratelimit.Configured()
 	proxies, badProxies := request.Proxies()
-	if err := errors.Join(err, badLimits, badProxies); err != nil {
+	_, badDocs := docsServed(secrets.DOCS, encore.Meta().Environment)
+	if err := errors.Join(err, badLimits, badProxies, badDocs); err != nil {
 		return nil, err
 	}
 	if guarded(encore.Meta().Environment) {
