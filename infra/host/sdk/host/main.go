@@ -24,24 +24,27 @@ import (
 
 const usage = `Usage: %s [flags]          run the app
        %[1]s migrate          bring its databases up to date, and exit
+       %[1]s health           exit with 0 if the one that runs here is healthy
 
 Flags:
 `
 
 // settings are what the command line and the environment say about a run.
 type settings struct {
-	migrate  bool
+	command  string // "", migrate or health
 	env      appinfo.Env
 	roles    lifecycle.Role
 	listen   string
+	drain    time.Duration
 	shutdown time.Duration
 }
 
 // Main runs the app until it is told to stop, and exits.
 //
 // The roles of the process are set by --role (web, worker, scheduler; all by default), its
-// address by --listen, or LISTEN_ADDR and PORT. SIGINT and SIGTERM stop it within
-// HOST_SHUTDOWN_TIMEOUT; a second one at once.
+// address by --listen, or LISTEN_ADDR and PORT. SIGINT and SIGTERM stop it: it says that it is
+// unhealthy and goes on serving for HOST_DRAIN_DELAY, so that whoever routes requests to it can stop
+// doing so, and then ends within HOST_SHUTDOWN_TIMEOUT. A second signal ends it at once.
 func Main() {
 	set, err := readSettings(os.Args[1:], os.Getenv, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -58,8 +61,8 @@ func Main() {
 
 func readSettings(args []string, getenv func(string) string, out io.Writer) (settings, error) {
 	var set settings
-	if len(args) > 0 && args[0] == "migrate" {
-		set.migrate, args = true, args[1:]
+	if len(args) > 0 && (args[0] == "migrate" || args[0] == "health") {
+		set.command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -73,7 +76,7 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 		return set, flag.ErrHelp // it has been told
 	}
 	if flags.NArg() > 0 {
-		return set, fmt.Errorf("%q is not a command; there is only migrate", flags.Arg(0))
+		return set, fmt.Errorf("%q is not a command; there are migrate and health", flags.Arg(0))
 	}
 	env, err := appinfo.ParseEnv(getenv("APP_ENV"))
 	if err != nil {
@@ -90,13 +93,23 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 	if set.listen == "" {
 		set.listen = listenAddr(env, getenv)
 	}
-	set.shutdown = 10 * time.Second
-	if text := getenv("HOST_SHUTDOWN_TIMEOUT"); text != "" {
-		if set.shutdown, err = time.ParseDuration(text); err != nil || set.shutdown <= 0 {
-			return set, fmt.Errorf("HOST_SHUTDOWN_TIMEOUT is %q; it must be a duration like 10s", text)
-		}
+	if set.shutdown, err = durationOf(getenv, "HOST_SHUTDOWN_TIMEOUT", 10*time.Second); err != nil {
+		return set, err
 	}
-	return set, nil
+	set.drain, err = durationOf(getenv, "HOST_DRAIN_DELAY", 0)
+	return set, err
+}
+
+func durationOf(getenv func(string) string, name string, fallback time.Duration) (time.Duration, error) {
+	text := getenv(name)
+	if text == "" {
+		return fallback, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%s is %q; it must be a duration like 10s", name, text)
+	}
+	return d, nil
 }
 
 // listenAddr is the loopback address by default, and every address where others are meant to come.
@@ -135,8 +148,11 @@ func runApp(set settings) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	defer stop()
-	if set.migrate {
+	switch set.command {
+	case "migrate":
 		return db.Migrate(ctx)
+	case "health":
+		return askHealth(ctx, set.listen)
 	}
 	log := applog.Process()
 	demandSecrets(registry.Process().MissingSecrets(), set.env.Deployed())
@@ -157,7 +173,9 @@ func runApp(set settings) error {
 		select {
 		case <-ctx.Done():
 			stop() // before the line below invites another signal
+			srv.SetStopping()
 			log.Info().Msg("stopping")
+			err = drain(set.drain, listener.Failed())
 		case err = <-listener.Failed():
 		}
 	} else if ctx.Err() != nil {
@@ -169,6 +187,19 @@ func runApp(set settings) error {
 		err = late
 	}
 	return err
+}
+
+// drain goes on serving for a while. Another signal ends the process, as signals do.
+func drain(length time.Duration, failed <-chan error) error {
+	if length == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(length):
+		return nil
+	case err := <-failed:
+		return err
+	}
 }
 
 // demandSecrets refuses, where others rely on the app, to start without a secret that nobody gave:

@@ -225,6 +225,38 @@ func TestServesAndDrains(t *testing.T) {
 	}
 }
 
+func TestGoesOnServingWhileItDrains(t *testing.T) {
+	t.Parallel()
+	c := startChild(t, "plain", []string{"HOST_DRAIN_DELAY=5m"})
+	c.await(t, "ready")
+	health := func() error {
+		cmd := exec.Command(os.Args[0], "health", "--listen", strings.TrimPrefix(c.base, "http://"))
+		cmd.Env = append(os.Environ(), childEnv+"=plain")
+		return cmd.Run()
+	}
+	if err := health(); err != nil {
+		t.Errorf("healthy: %v", err)
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	c.await(t, "stopping")
+	resp, err := http.Get(c.base + "/self")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !resp.Close {
+		t.Errorf("got %s, connection closes: %t", resp.Status, resp.Close)
+	}
+	var exit *exec.ExitError
+	if err := health(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("while it drains it is healthy: %v", err)
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	if code := c.exit(t); code != -1 {
+		t.Errorf("exit %d:\n%s", code, c.log())
+	}
+}
+
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "plain", []string{"HOST_SHUTDOWN_TIMEOUT=5m"})

@@ -28,13 +28,15 @@ func TestSettings(t *testing.T) {
 		{"", env{"LISTEN_ADDR": "[::1]:7", "PORT": "1"}, settings{roles: lifecycle.All, listen: "[::1]:7", shutdown: 10 * time.Second}, ""},
 		{"", env{"LISTEN_ADDR": "::1"}, settings{roles: lifecycle.All, listen: "[::1]:8080", shutdown: 10 * time.Second}, ""},
 		{"--role worker,scheduler --listen :9", env{"HOST_SHUTDOWN_TIMEOUT": "3s"}, settings{roles: lifecycle.Worker | lifecycle.Scheduler, listen: ":9", shutdown: 3 * time.Second}, ""},
-		{"migrate", nil, settings{migrate: true, roles: lifecycle.All, listen: "127.0.0.1:8080", shutdown: 10 * time.Second}, ""},
+		{"migrate", nil, settings{command: "migrate", roles: lifecycle.All, listen: "127.0.0.1:8080", shutdown: 10 * time.Second}, ""},
+		{"health", env{"PORT": "4000", "HOST_DRAIN_DELAY": "5s"}, settings{command: "health", roles: lifecycle.All, listen: "127.0.0.1:4000", drain: 5 * time.Second, shutdown: 10 * time.Second}, ""},
 		{"--role cook", nil, settings{}, `"cook" is not a role`},
 		{"--role ,", nil, settings{}, "there must be one"},
 		{"serve", nil, settings{}, `"serve" is not a command`},
 		{"--nope", nil, settings{}, "help requested"},
 		{"", env{"APP_ENV": "prod"}, settings{}, "APP_ENV"},
 		{"", env{"HOST_SHUTDOWN_TIMEOUT": "soon"}, settings{}, "HOST_SHUTDOWN_TIMEOUT"},
+		{"", env{"HOST_DRAIN_DELAY": "-1s"}, settings{}, "HOST_DRAIN_DELAY"},
 	} {
 		got, err := readSettings(strings.Fields(tc.args), func(k string) string { return tc.env[k] }, io.Discard)
 		if tc.err != "" {

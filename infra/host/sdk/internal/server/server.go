@@ -143,6 +143,7 @@ var (
 	csp        = []string{"default-src 'none'; frame-ancestors 'none'"}
 	noReferrer = []string{"no-referrer"}
 	typeJSON   = []string{"application/json"}
+	closing    = []string{"close"}
 
 	// A browser remembers it for the host name, whatever the port: hence only where cfg.HSTS is.
 	hsts = []string{"max-age=63072000; includeSubDomains"}
@@ -170,6 +171,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Request-Id"] = c.idValue[:]
 	if c.trace.ExtCorrelationID != "" {
 		h["X-Correlation-Id"] = []string{c.trace.ExtCorrelationID}
+	}
+	if s.stopping.Load() {
+		h["Connection"] = closing // or a client may send its next request into the end of this process
 	}
 	observe := s.unrouted
 	status := 0
