@@ -129,7 +129,7 @@ func (c settingChange) apply(ctx context.Context, tx pgx.Tx) (changed bool, err 
 	if err != nil {
 		return false, err
 	}
-	if tag.RowsAffected() == 0 && c.Version > 0 {
+	if tag.RowsAffected() == 0 && c.Version != 0 {
 		return false, etag.Stale()
 	}
 	return tag.RowsAffected() > 0, nil

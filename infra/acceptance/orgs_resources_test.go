@@ -37,6 +37,7 @@ func TestResourcesAreChangedAndHidden(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			wantFailure(t, call(t, bobApp.token(t), "PATCH", path, map[string]any{"title": "late"}, ifMatch(`"1"`)), http.StatusPreconditionFailed, "version_conflict")
+			wantFailure(t, call(t, bobApp.token(t), "PATCH", path, map[string]any{"title": "late"}, ifMatch(`"none-of-ours"`)), http.StatusPreconditionFailed, "version_conflict")
 			wantFailure(t, call(t, bobApp.token(t), "PATCH", path, map[string]any{}), http.StatusBadRequest, "validation_failed")
 			wantFailure(t, call(t, bobApp.token(t), "PATCH", path, map[string]any{"sensitivity": "cosmic"}), http.StatusBadRequest, "validation_failed")
 			wantFailure(t, call(t, bobApp.token(t), "PATCH", path, map[string]any{"team_id": "00000000-0000-7000-8000-00000000dead"}), http.StatusBadRequest, "validation_failed")

@@ -59,6 +59,7 @@ func TestASettingSaysWhichLayerDecided(t *testing.T) {
 	wantFailure(t, call(t, eveOrg.token(t), "PUT", org, `{"value":601}`, ifMatch(`"999999"`)), 412, "version_conflict")
 	second := call(t, eveOrg.token(t), "PUT", org, `{"value":602}`, ifMatch(first))
 	want[settingItem](t, second, 200)
+	wantFailure(t, call(t, eveOrg.token(t), "PUT", org, `{"value":601}`, ifMatch(`"none-of-ours"`)), 412, "version_conflict")
 	wantFailure(t, call(t, eveOrg.token(t), "DELETE", org, nil, ifMatch(first)), 412, "version_conflict")
 	if got := want[settingItem](t, call(t, eveOrg.token(t), "DELETE", org, nil, ifMatch(second.header.Get("ETag"))), 200); got.Source != "tier" {
 		t.Errorf("after DELETE %s decides", got.Source)

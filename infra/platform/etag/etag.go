@@ -4,6 +4,7 @@ package etag
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,28 +15,41 @@ import (
 // Of is the entity tag of a version.
 func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// Check is what a Validate says of an If-Match header: that it is not one of ours.
+// Check is what a Validate says of an If-Match header: that it is no entity tag, or several.
 func Check(c *fault.Checks, ifMatch string) {
 	if _, ok := parse(ifMatch); !ok {
-		c.Add("If-Match", "must be an ETag as a read of this resource answered it, or *")
+		c.Add("If-Match", "must be one ETag as a read of this resource answered it, or *")
 	}
 }
 
-// Wants is the version that ifMatch asks for; 0 if any will do.
+// Wants is the version that ifMatch asks for; 0 if any will do, and one that no row has if the tag is
+// none of ours.
 func Wants(ifMatch string) int64 {
 	version, _ := parse(ifMatch)
 	return version
 }
+
+// noVersion is the version of no row.
+const noVersion = -1
+
+// entityTag is RFC 9110, section 8.8.3. A weak one is taken for the strong one: proxies that compress
+// weaken the tags that pass through them.
+var entityTag = regexp.MustCompile(`^(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"$`)
 
 func parse(ifMatch string) (version int64, ok bool) {
 	ifMatch = strings.TrimSpace(ifMatch)
 	if ifMatch == "" || ifMatch == "*" {
 		return 0, true
 	}
-	quoted, found := strings.CutPrefix(strings.TrimPrefix(ifMatch, "W/"), `"`)
-	digits, closed := strings.CutSuffix(quoted, `"`)
-	version, err := strconv.ParseInt(digits, 10, 64)
-	return version, found && closed && err == nil && version > 0
+	tag := entityTag.FindStringSubmatch(ifMatch)
+	if tag == nil {
+		return 0, false
+	}
+	version, err := strconv.ParseInt(tag[1], 10, 64)
+	if err != nil || version < 1 {
+		return noVersion, true
+	}
+	return version, true
 }
 
 // Stale is the answer to a write whose If-Match is not the current version: 412, as the standard has

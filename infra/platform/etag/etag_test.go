@@ -12,17 +12,20 @@ func TestATagComesBackAsItsVersion(t *testing.T) {
 		version int64
 		bad     bool
 	}{
-		"":                       {},
-		"*":                      {},
-		Of(7):                    {version: 7},
-		"W/" + Of(7):             {version: 7},
-		" " + Of(9) + " ":        {version: 9},
-		"7":                      {bad: true},
-		`"x"`:                    {bad: true},
-		`"0"`:                    {bad: true},
-		`"-1"`:                   {bad: true},
-		`"1", "2"`:               {bad: true},
-		`"99999999999999999999"`: {bad: true},
+		"":                {},
+		"*":               {},
+		Of(7):             {version: 7},
+		"W/" + Of(7):      {version: 7},
+		" " + Of(9) + " ": {version: 9},
+		"7":               {bad: true},
+		`"`:               {bad: true},
+		`"1", "2"`:        {bad: true},
+		// Well formed, and the tag of nothing here: stale, not malformed.
+		`"x"`:                    {version: noVersion},
+		`""`:                     {version: noVersion},
+		`"0"`:                    {version: noVersion},
+		`"-1"`:                   {version: noVersion},
+		`"99999999999999999999"`: {version: noVersion},
 	} {
 		var checks fault.Checks
 		Check(&checks, header)
