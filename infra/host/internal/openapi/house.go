@@ -284,7 +284,7 @@ func (d *document) sharedComponents() object {
 			"If-Match": object{
 				"name": "If-Match", "in": "header",
 				"description": "The ETag that a read answered, or *. The write is refused with 412 if somebody changed the resource since; without it any version will do.",
-				"schema":      object{"type": "string", "pattern": `^(\*|(W/)?"[1-9][0-9]*")$`},
+				"schema":      object{"type": "string", "pattern": `^(\*|(W/)?"[!#-~]*")$`},
 			},
 		},
 	}
