@@ -114,7 +114,7 @@ func (s *Service) GetUser(ctx context.Context, user_id uuid.UUID) (*User, error)
 //
 //encore:api auth method=POST path=/api/v1/admin/users/:user_id/disable
 func (s *Service) DisableUser(ctx context.Context, user_id uuid.UUID) (*User, error) {
-	return s.change(ctx, user_id, "user:disable", nil, func(tx pgx.Tx, p person) (bool, error) {
+	return s.endingSessions(ctx, user_id, "user:disable", nil, func(tx pgx.Tx, p person) (bool, error) {
 		if acting, err := authz.Principal(ctx); err != nil || acting.ID() == p.ID.String() {
 			return false, fault.New(errs.FailedPrecondition, fault.NotOneself, "you cannot disable yourself")
 		}
@@ -170,7 +170,7 @@ const maxFilter = 200
 //encore:api auth method=POST path=/api/v1/admin/users/:user_id/revoke-sessions
 func (s *Service) RevokeSessions(ctx context.Context, user_id uuid.UUID, r *RevokeSessionsRequest) (*User, error) {
 	scope := map[string]any{"scope": r.scope()}
-	return s.change(ctx, user_id, "user:revoke_sessions", scope, func(tx pgx.Tx, p person) (bool, error) {
+	return s.endingSessions(ctx, user_id, "user:revoke_sessions", scope, func(tx pgx.Tx, p person) (bool, error) {
 		if r.SessionID == "" && r.TokenID == "" {
 			return true, endSessions(ctx, tx, p)
 		}
@@ -194,6 +194,23 @@ func (r *RevokeSessionsRequest) scope() string {
 		return "token"
 	}
 	return "all"
+}
+
+// endingSessions is change, and answers when the second in which it was made is over. Issuers date
+// tokens by the second, so that one of the same second is refused as one from before: whoever signs in
+// after the answer is let in.
+func (s *Service) endingSessions(ctx context.Context, id uuid.UUID, action string, changes map[string]any, do func(pgx.Tx, person) (bool, error)) (*User, error) {
+	user, err := s.change(ctx, id, action, changes, do)
+	if err != nil {
+		return nil, err
+	}
+	over := time.NewTimer(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done(): // it is done all the same
+	}
+	return user, nil
 }
 
 // change is what the actions on a user share: decide, do, tell.

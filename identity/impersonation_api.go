@@ -15,6 +15,7 @@ import (
 	"encore.dev/beta/errs"
 	"encore.dev/types/option"
 	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -87,15 +88,13 @@ func (r *ImpersonateRequest) Validate() error {
 	return c.Err()
 }
 
-// Impersonate begins acting as a user in one organisation and tells the token, once. Whether the user
-// belongs to the organisation is looked at on every use. The organisation sees it in its audit log
-// and can end it. With write the token reads only until a second administrator has approved.
-//
-// Platform administrators with a second factor may; never as themselves or as platform staff. Refuses
-// with validation_failed, mfa_required, policy_denied, not_oneself (403) and not_found.
-//
-//encore:api auth method=POST path=/api/v1/admin/impersonations
-func (s *Service) Impersonate(ctx context.Context, r *ImpersonateRequest) (*Impersonation, error) {
+// Belongs says whether a user is a member of an organisation.
+type Belongs func(ctx context.Context, user, org uuid.UUID) (bool, error)
+
+// BeginImpersonation begins acting as a user in one organisation and tells the token, once. Who belongs
+// to an organisation is for belongs to say, now and again on every use. Refuses with mfa_required,
+// policy_denied, not_oneself (403) and not_found.
+func BeginImpersonation(ctx context.Context, r *ImpersonateRequest, belongs Belongs) (*Impersonation, error) {
 	by, err := actingUser(ctx)
 	if err != nil {
 		return nil, err
@@ -111,12 +110,22 @@ func (s *Service) Impersonate(ctx context.Context, r *ImpersonateRequest) (*Impe
 	if by == r.UserID {
 		return nil, fault.New(errs.PermissionDenied, fault.NotOneself, "you cannot impersonate yourself")
 	}
+	kept := impersonations{db: open()}
+	if err := kept.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { return mayBeActedAs(ctx, tx, r.UserID) }); err != nil {
+		return nil, err
+	}
+	switch ok, err := belongs(ctx, r.UserID, r.OrgID); {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, fault.NotFound("member")
+	}
 	e, err := i.event(ctx, "create", d)
 	if err != nil {
 		return nil, err
 	}
 	raw := secret.New(secret.Impersonation, r.OrgID)
-	if i, err = s.impersonations.begin(ctx, i, secret.Hash(raw), e); err != nil {
+	if i, err = kept.begin(ctx, i, secret.Hash(raw), e); err != nil {
 		return nil, err
 	}
 	out := i.payload()

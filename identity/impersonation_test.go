@@ -29,19 +29,25 @@ func TestASecondAdministratorApproves(t *testing.T) {
 	if err := ask.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	member := func(_ context.Context, user, in uuid.UUID) (bool, error) { return user == target && in == org, nil }
+	staff, elsewhere := *ask, *ask
+	staff.UserID, elsewhere.OrgID = second, rowid.New()
 	for name, c := range map[string]struct {
 		ctx  context.Context
+		ask  *ImpersonateRequest
 		want fault.Reason
 	}{
-		"without a second factor": {asStaff(first, 1, "platform_admin"), fault.MFARequired},
-		"as support":              {asStaff(first, 2, "platform_support"), fault.PolicyDenied},
-		"as oneself":              {asStaff(target, 2, "platform_admin"), fault.NotOneself},
+		"without a second factor":  {asStaff(first, 1, "platform_admin"), ask, fault.MFARequired},
+		"as support":               {asStaff(first, 2, "platform_support"), ask, fault.PolicyDenied},
+		"as oneself":               {asStaff(target, 2, "platform_admin"), ask, fault.NotOneself},
+		"as staff":                 {asStaff(first, 2, "platform_admin"), &staff, fault.PolicyDenied},
+		"where they do not belong": {asStaff(first, 2, "platform_admin"), &elsewhere, fault.NotFoundReason},
 	} {
-		if _, err := s.Impersonate(c.ctx, ask); fault.DetailsOf(err).Reason != c.want {
+		if _, err := BeginImpersonation(c.ctx, c.ask, member); fault.DetailsOf(err).Reason != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
-	i, err := s.Impersonate(asStaff(first, 2, "platform_admin"), ask)
+	i, err := BeginImpersonation(asStaff(first, 2, "platform_admin"), ask, member)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,19 +57,10 @@ func (i *impersonations) one(ctx context.Context, scope tenantdb.Scope, id uuid.
 	return found, true, nil
 }
 
-// begin keeps a new impersonation of an active user who has no part in the platform.
+// begin keeps a new impersonation.
 func (i *impersonations) begin(ctx context.Context, n impersonation, hash digest, e event.Event) (impersonation, error) {
 	return i.write(ctx, tenantdb.Platform(), e, func(tx pgx.Tx) (pgx.Rows, error) {
-		var status string
-		var staff bool
-		err := tx.QueryRow(ctx, "select status, cardinality(platform_roles) > 0 from identity.users where id = $1 for share", n.UserID).
-			Scan(&status, &staff)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows) || err == nil && status != statusActive:
-			return nil, fault.NotFound("active user")
-		case err == nil && staff:
-			return nil, fault.New(errs.PermissionDenied, fault.PolicyDenied, "nobody acts as platform staff")
-		case err != nil:
+		if err := mayBeActedAs(ctx, tx, n.UserID); err != nil {
 			return nil, err
 		}
 		return tx.Query(ctx, `
@@ -77,6 +68,21 @@ insert into identity.impersonations (org_id, id, user_id, impersonator_id, hash,
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning `+impersonationColumns,
 			n.OrgID, n.ID, n.UserID, n.ImpersonatorID, hash[:], n.Reason, n.Ticket, n.Write, n.ExpiresAt)
 	})
+}
+
+// mayBeActedAs wants an active user who has no part in the platform.
+func mayBeActedAs(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
+	var status string
+	var staff bool
+	err := tx.QueryRow(ctx, "select status, cardinality(platform_roles) > 0 from identity.users where id = $1 for share", user).
+		Scan(&status, &staff)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && status != statusActive:
+		return fault.NotFound("active user")
+	case err == nil && staff:
+		return fault.New(errs.PermissionDenied, fault.PolicyDenied, "nobody acts as platform staff")
+	}
+	return err
 }
 
 // approve lets an impersonation write. It takes one that asked for it and is not over.

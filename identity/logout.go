@@ -39,10 +39,11 @@ func (s *Service) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	if cause := fault.Cause(err); cause != nil {
+	refused := fault.Finish(err, request.From(r.Context()).ID)
+	if cause := fault.Cause(refused); cause != nil {
 		rlog.Error("back-channel logout", "err", cause)
 	}
-	errs.HTTPError(w, fault.Finish(err, request.From(r.Context()).ID))
+	errs.HTTPError(w, refused)
 }
 
 func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
@@ -61,18 +62,14 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return notLoggedOut("the logout_token is not good")
 	}
-	err = s.endLoggedOut(r.Context(), out)
-	switch {
-	case errors.Is(err, errReplayed):
-		return notLoggedOut("the logout_token was used before")
-	case err != nil:
+	if err := s.endLoggedOut(r.Context(), out); !errors.Is(err, errReplayed) {
 		return err
 	}
-	return nil
+	return notLoggedOut("the logout_token was used before")
 }
 
 // notLoggedOut is the refusal of §2.8.
-func notLoggedOut(sentence string) *errs.Error {
+func notLoggedOut(sentence string) error {
 	return fault.New(errs.InvalidArgument, fault.ValidationFailed, sentence)
 }
 

@@ -16,6 +16,7 @@ import (
 	"encore.app/authz/principal"
 	"encore.app/identity/token"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/request"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 )
@@ -90,6 +91,7 @@ func newService(t testing.TB, i *issuer) (*Service, *clock) {
 func send(s *Service, kind, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/oidc/backchannel-logout", strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
+	r = r.WithContext(request.NewContext(r.Context(), request.Info{ID: "req-1"}))
 	w := httptest.NewRecorder()
 	s.BackchannelLogout(w, r)
 	return w
@@ -151,7 +153,7 @@ func TestBackchannelLogoutRefuses(t *testing.T) {
 		"another client": {form, url.Values{"logout_token": {i.logout(t, map[string]any{"sid": "s", "aud": "else"})}}.Encode()},
 	} {
 		w := send(s, c.kind, c.body)
-		if w.Code != http.StatusBadRequest || w.Header().Get("Cache-Control") != "no-store" {
+		if w.Code != http.StatusBadRequest || w.Header().Get("Cache-Control") != "no-store" || !strings.Contains(w.Body.String(), `"req-1"`) {
 			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
 		}
 	}

@@ -85,6 +85,26 @@ func TestARuleGoesWhenItHasNothingToRefuse(t *testing.T) {
 	}
 }
 
+// Issuers date tokens by the second. Whoever is told that sessions are revoked may sign in at once.
+func TestASignInAfterTheAnswerIsGood(t *testing.T) {
+	t.Parallel()
+	u, _, claims := setup(t)
+	s := &Service{db: u.db, users: u, keys: newKeys(u.db, time.Now), impersonations: newImpersonations(u.db, time.Now)}
+	user := u.must(t, claims).ID
+	if _, err := s.RevokeSessions(asStaff(somebody(t, "platform_admin"), 2, "platform_admin"), user, &RevokeSessionsRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	before, after := *claims, *claims
+	before.TokenID, before.IssuedAt = rowid.New().String(), claims.IssuedAt.Truncate(time.Second)
+	after.TokenID, after.IssuedAt = rowid.New().String(), time.Now().Truncate(time.Second)
+	if !u.must(t, &before).revoked(&before) {
+		t.Error("a token from before is let in")
+	}
+	if u.must(t, &after).revoked(&after) {
+		t.Error("a token from after the answer is refused")
+	}
+}
+
 // Tokens for the platform's console say who is staff; the others must not unsay it.
 func TestPlatformRolesAreKeptFromTheConsole(t *testing.T) {
 	t.Parallel()
