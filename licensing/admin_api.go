@@ -2,7 +2,9 @@ package licensing
 
 import (
 	"context"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"encore.app/authz"
@@ -45,11 +47,12 @@ func (s *Service) ReadLicense(ctx context.Context, org_id uuid.UUID) (*License, 
 
 // PutLicenseRequest is a whole licence: what it leaves out, the organisation does not have.
 type PutLicenseRequest struct {
-	IfMatch      string          `header:"If-Match"`
-	Tier         string          `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
-	FeatureFlags map[string]bool `json:"feature_flags,omitempty" schema:"maxProperties=100"`
-	Seats        int             `json:"seats" schema:"minimum=1;maximum=1000000"`
-	ValidUntil   *time.Time      `json:"valid_until,omitempty"` // none: no end
+	IfMatch      string           `header:"If-Match"`
+	Tier         string           `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
+	FeatureFlags map[string]bool  `json:"feature_flags,omitempty" schema:"maxProperties=100"`
+	Seats        int              `json:"seats" schema:"minimum=1;maximum=1000000"`
+	Limits       map[string]int64 `json:"limits,omitempty"`      // beside the tier's; -1 is none
+	ValidUntil   *time.Time       `json:"valid_until,omitempty"` // none: no end
 }
 
 // Validate checks the request.
@@ -69,10 +72,23 @@ func (r *PutLicenseRequest) Validate() error {
 			break
 		}
 	}
+	checkLimits(&c, r.Limits)
 	if r.ValidUntil != nil && (r.ValidUntil.Year() < 2000 || r.ValidUntil.Year() > 9999) {
 		c.Add("valid_until", "must be between the years 2000 and 9999")
 	}
 	return c.Err()
+}
+
+// checkLimits wants limits that are sold. Seats have a field of their own.
+func checkLimits(c *fault.Checks, limits map[string]int64) {
+	sold, err := catalogue.Load()
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		if err != nil || name == catalogue.Seats || !sold.Has(name) {
+			c.Add("limits."+name, "is none of the limits that are sold beside seats")
+		} else if limits[name] < catalogue.Unlimited {
+			c.Add("limits."+name, "must be a number from -1, which is no limit")
+		}
+	}
 }
 
 // PutLicense grants a licence by hand. It counts from the next request on, everywhere, and Stripe has
@@ -91,10 +107,7 @@ func (s *Service) PutLicense(ctx context.Context, org_id uuid.UUID, r *PutLicens
 	if err := s.store.existing(ctx, org_id); err != nil {
 		return nil, err
 	}
-	want := license{OrgID: org_id, Tier: r.Tier, Flags: r.FeatureFlags, Seats: r.Seats, Source: sourceManual}
-	if want.Flags == nil {
-		want.Flags = map[string]bool{}
-	}
+	want := license{OrgID: org_id, Tier: r.Tier, Flags: r.FeatureFlags, Seats: r.Seats, Limits: r.Limits, Source: sourceManual}
 	if r.ValidUntil != nil {
 		until := r.ValidUntil.UTC().Truncate(time.Microsecond) // as the database keeps it
 		want.ValidUntil = &until

@@ -21,16 +21,17 @@ func background(ctx context.Context) context.Context {
 
 // changes is what the audit log is told of a change.
 func changes(before, after license, more map[string]any) map[string]any {
-	show := func(l license) map[string]any {
-		return map[string]any{
-			"tier": l.Tier, "feature_flags": l.Flags, "seats": l.Seats, "valid_until": l.ValidUntil, "source": l.Source,
-		}
-	}
-	out := map[string]any{"before": show(before), "after": show(after)}
+	out := map[string]any{"before": shown(before), "after": shown(after)}
 	for name, v := range more {
 		out[name] = v
 	}
 	return out
+}
+
+func shown(l license) map[string]any {
+	return map[string]any{
+		"tier": l.Tier, "feature_flags": l.Flags, "seats": l.Seats, "limits": l.Limits, "valid_until": l.ValidUntil, "source": l.Source,
+	}
 }
 
 func record(ctx context.Context, tx pgx.Tx, l license, action string, d authz.Decision, what map[string]any) error {
@@ -117,6 +118,11 @@ func (s store) Apply(ctx context.Context, tx pgx.Tx, org uuid.UUID, g stripesync
 	after, err := s.save(ctx, tx, want)
 	if err != nil {
 		return false, err
+	}
+	if why == stripesync.Reconciliation {
+		if err := s.drifted(ctx, tx, before, after); err != nil {
+			return false, err
+		}
 	}
 	return true, record(background(ctx), tx, after, "license:sync", authz.Decision{},
 		changes(before, after, map[string]any{"reason": why, "drift": why == stripesync.Reconciliation}))

@@ -44,7 +44,13 @@ func (s store) entitlements(ctx context.Context, org uuid.UUID) (catalogue.Entit
 		return catalogue.Entitlements{}, err
 	}
 	w := s.worth(l, s.now())
-	own := catalogue.Layer{Features: w.Flags, Limits: map[string]int64{catalogue.Seats: int64(w.Seats)}}
+	own := catalogue.Layer{Features: w.Flags, Limits: map[string]int64{}}
+	for name, n := range w.Limits {
+		if s.catalogue.Has(name) { // of this build
+			own.Limits[name] = n
+		}
+	}
+	own.Limits[catalogue.Seats] = int64(w.Seats)
 	return s.catalogue.Resolve(s.env, global, w.Tier, own), nil
 }
 

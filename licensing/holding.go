@@ -16,6 +16,7 @@ func init() { orgs.Hold(orgs.Holding{Archive: archiveOrg, Erase: eraseOrg}) }
 var archivedHere = map[string]string{
 	"license":          "select row_to_json(t)::text from licensing.licenses t where org_id = $1",
 	"billing_customer": "select row_to_json(t)::text from licensing.customers t where org_id = $1",
+	"billing_drift":    "select row_to_json(t)::text from licensing.drifts t where org_id = $1 order by reconciliation_id",
 	"usage":            "select row_to_json(t)::text from licensing.usage t where org_id = $1 order by name, bucket",
 }
 
@@ -26,6 +27,7 @@ func archiveOrg(ctx context.Context, tx pgx.Tx, org uuid.UUID, out *archive.Writ
 func eraseOrg(ctx context.Context, tx pgx.Tx, org uuid.UUID) error {
 	for _, sql := range []string{
 		"delete from licensing.usage where org_id = $1", // and with it what is reserved
+		"delete from licensing.drifts where org_id = $1",
 		"delete from licensing.customers where org_id = $1",
 		"delete from licensing.licenses where org_id = $1",
 	} {

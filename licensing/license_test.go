@@ -259,8 +259,32 @@ func TestOverridesStandBetweenEnvironmentAndTier(t *testing.T) {
 		t.Fatal(err)
 	}
 	pro, err := s.entitlements(ctx, org)
-	if err != nil || pro.Limits["projects"] != 5000 || pro.Limits["seats"] != 1 || pro.Features["priority_support"] {
+	if err != nil || pro.Limits["projects"] != 5000 || pro.Limits["api_keys"] != 20 || pro.Limits["seats"] != 1 || pro.Features["priority_support"] {
 		t.Errorf("pro: %+v, %v", pro, err)
+	}
+}
+
+// A licence may say more of one limit than its tier does; that ends with it.
+func TestALicenceHasLimitsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	ctx, s := context.Background(), private(t)
+	org, end := newOrg(t, s), time.Now().UTC().Truncate(time.Second).Add(time.Hour)
+	want := license{OrgID: org, Tier: "pro", Seats: 3, Limits: map[string]int64{"projects": 7, "of_a_newer_build": 1}, ValidUntil: &end, Source: sourceManual}
+	got, err := s.grant(ctx, want, 0, authz.Decision{})
+	if err != nil || got.Limits["projects"] != 7 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	again, err := s.grant(ctx, want, 0, authz.Decision{})
+	if err != nil || again.Version != got.Version {
+		t.Errorf("the same again: %+v, %v", again, err)
+	}
+	has, err := s.entitlements(ctx, org)
+	if _, newer := has.Limits["of_a_newer_build"]; err != nil || has.Limits["projects"] != 7 || has.Limits["api_keys"] != 20 || newer {
+		t.Errorf("got %+v, %v", has, err)
+	}
+	s.now = func() time.Time { return end.Add(s.catalogue.Grace) }
+	if has, err = s.entitlements(ctx, org); err != nil || has.Limits["projects"] != s.catalogue.Limits["projects"].Default {
+		t.Errorf("past its grace: %+v, %v", has, err)
 	}
 }
 

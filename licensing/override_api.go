@@ -72,7 +72,7 @@ func (s *Service) PutOverride(ctx context.Context, name string, r *PutOverrideRe
 		return nil, err
 	}
 	_, feature := s.store.catalogue.Features[name]
-	if _, limit := s.store.catalogue.Limits[name]; !feature && !limit {
+	if !feature && !s.store.catalogue.Has(name) {
 		return nil, fault.NotFound("feature or limit")
 	}
 	layer := catalogue.Layer{Features: map[string]bool{}, Limits: map[string]int64{}}

@@ -56,7 +56,7 @@ const reviewWithin = 10 * time.Second
 // reviewEvery is how late a licence may lapse.
 const reviewEvery = time.Second
 
-// reviewer lets licences lapse. Any number may run at once.
+// reviewer lets licences lapse and reconciliations end. Any number may run at once.
 type reviewer struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -78,6 +78,9 @@ func (r *reviewer) run(ctx context.Context, s store) {
 	failing := false
 	for {
 		more, err := s.review(ctx)
+		if err == nil && !more {
+			err = s.conclude(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

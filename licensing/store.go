@@ -35,6 +35,7 @@ type license struct {
 	Tier       string
 	Flags      map[string]bool
 	Seats      int
+	Limits     map[string]int64 // beside the tier's; not the seats
 	ValidUntil *time.Time
 	Source     string
 	Version    int64
@@ -45,7 +46,7 @@ type license struct {
 func (s store) free(org uuid.UUID) license {
 	return license{
 		OrgID: org, Tier: catalogue.Free, Flags: map[string]bool{}, Seats: s.catalogue.SeatsOf(catalogue.Free),
-		Source: sourceDefault, Version: 1,
+		Limits: map[string]int64{}, Source: sourceDefault, Version: 1,
 	}
 }
 
@@ -76,7 +77,7 @@ func (s store) worth(l license, at time.Time) license {
 		return l
 	}
 	f := s.free(l.OrgID)
-	l.Tier, l.Flags, l.Seats = f.Tier, f.Flags, f.Seats
+	l.Tier, l.Flags, l.Seats, l.Limits = f.Tier, f.Flags, f.Seats, f.Limits
 	return l
 }
 
@@ -84,10 +85,11 @@ func (s store) worth(l license, at time.Time) license {
 func (l license) same(o license) bool {
 	sameEnd := l.ValidUntil == nil && o.ValidUntil == nil ||
 		l.ValidUntil != nil && o.ValidUntil != nil && l.ValidUntil.Equal(*o.ValidUntil)
-	return l.Tier == o.Tier && l.Seats == o.Seats && l.Source == o.Source && sameEnd && maps.Equal(l.Flags, o.Flags)
+	return l.Tier == o.Tier && l.Seats == o.Seats && l.Source == o.Source && sameEnd &&
+		maps.Equal(l.Flags, o.Flags) && maps.Equal(l.Limits, o.Limits)
 }
 
-const licenseColumns = "org_id, tier, feature_flags, seats, valid_until, source, version, updated_at"
+const licenseColumns = "org_id, tier, feature_flags, seats, limits, valid_until, source, version, updated_at"
 
 // of is an organisation's licence, under a scope that may see it.
 func (s store) of(ctx context.Context, scope tenantdb.Scope, org uuid.UUID) (license, error) {
@@ -124,15 +126,25 @@ func (s store) lock(ctx context.Context, tx pgx.Tx, org uuid.UUID) (license, err
 
 // save writes a locked licence and makes it count.
 func (s store) save(ctx context.Context, tx pgx.Tx, l license) (license, error) {
+	if l.Flags == nil {
+		l.Flags = map[string]bool{}
+	}
+	if l.Limits == nil {
+		l.Limits = map[string]int64{}
+	}
 	flags, err := json.Marshal(l.Flags)
+	if err != nil {
+		return license{}, fmt.Errorf("licensing: save: %w", err)
+	}
+	limits, err := json.Marshal(l.Limits)
 	if err != nil {
 		return license{}, fmt.Errorf("licensing: save: %w", err)
 	}
 	rows, err := tx.Query(ctx, `
 update licensing.licenses
-   set tier = $2, feature_flags = $3, seats = $4, valid_until = $5, source = $6, version = version + 1,
+   set tier = $2, feature_flags = $3, seats = $4, valid_until = $5, source = $6, limits = $8, version = version + 1,
        updated_at = now(), review_at = coalesce($7, 'infinity'::timestamptz)
- where org_id = $1 returning `+licenseColumns, l.OrgID, l.Tier, flags, l.Seats, l.ValidUntil, l.Source, s.reviewAt(l))
+ where org_id = $1 returning `+licenseColumns, l.OrgID, l.Tier, flags, l.Seats, l.ValidUntil, l.Source, s.reviewAt(l), limits)
 	if err == nil {
 		l, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[license])
 	}

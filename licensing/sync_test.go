@@ -2,18 +2,14 @@ package licensing
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
-	"encore.app/audit/event"
-	"encore.app/authz"
 	standin "encore.app/infra/devstack/stripe"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
 	"encore.dev/types/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 func TestALicenceFollowsItsSubscription(t *testing.T) {
@@ -206,73 +202,6 @@ func TestAChangeDuringTheWorkIsLookedAtAgain(t *testing.T) {
 	a.buy(t, cus, "pro_month", 2)
 	a.drain(t)
 	a.want(t, org, "pro", 2)
-}
-
-func TestAReconciliationFindsWhatNobodyTold(t *testing.T) {
-	t.Parallel()
-	ctx, a := context.Background(), newAccount(t)
-	known, cus := a.customer(t)
-	a.changed(t, cus)
-	a.buy(t, cus, "pro_month", 5)
-	unknown, other := a.customer(t)
-	a.buy(t, other, "enterprise_month", 6)
-	stranger := a.do(t, "POST", "/v1/customers", "metadata[org_id]=00000000-0000-7000-8000-00000000dead")["id"].(string)
-	a.buy(t, stranger, "pro_month", 1)
-	byHand, manual := a.customer(t)
-	a.changed(t, manual)
-	if _, err := a.store.grant(ctx, license{OrgID: byHand, Tier: "pro", Flags: map[string]bool{}, Seats: 2, Source: sourceManual}, 0, authz.Decision{}); err != nil {
-		t.Fatal(err)
-	}
-	a.buy(t, manual, "enterprise_month", 9)
-
-	if err := a.store.reconcile(ctx, a.client); err != nil {
-		t.Fatal(err)
-	}
-	a.drain(t)
-	a.want(t, known, "pro", 5)
-	a.want(t, unknown, "enterprise", 6)
-	a.want(t, byHand, "pro", 2)
-	for _, org := range []uuid.UUID{known, unknown} {
-		events := told(t, a.store, org, "license:sync")
-		if len(events) != 1 {
-			t.Fatalf("told %d times of one drift", len(events))
-		}
-		var what struct{ Drift bool }
-		if err := json.Unmarshal(events[0].Changes, &what); err != nil || !what.Drift || events[0].Actor.Type != "system" {
-			t.Errorf("told %s by %+v", events[0].Changes, events[0].Actor)
-		}
-	}
-	if err := a.store.reconcile(ctx, a.client); err != nil {
-		t.Fatal(err)
-	}
-	a.drain(t)
-	if n := len(told(t, a.store, known, "license:sync")); n != 1 {
-		t.Errorf("the same again was told: %d", n)
-	}
-	runs := value[int](t, a.store, tenantdb.Platform(),
-		"select count(*)::int from platform.outbox where topic = $1 and payload->>'action' = 'billing:reconcile'", event.Topic)
-	if runs != 2 {
-		t.Errorf("%d runs in the platform's log", runs)
-	}
-}
-
-func TestDeliveriesAreForgottenInTheEnd(t *testing.T) {
-	t.Parallel()
-	ctx, s := context.Background(), private(t)
-	q := stripesync.Queue{DB: s.db}
-	for _, id := range []string{"evt_old", "evt_new"} {
-		if _, err := q.Receive(ctx, stripesync.Event{ID: id, Type: "t"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec(t, s, tenantdb.Platform(), "update licensing.stripe_events set received_at = now() - interval '31 days' where id = 'evt_old'")
-	if err := s.forgetDeliveries(ctx); err != nil {
-		t.Fatal(err)
-	}
-	left, err := tenantdb.Rows(ctx, s.db, tenantdb.Platform(), pgx.RowTo[string], "select id from licensing.stripe_events")
-	if err != nil || len(left) != 1 || left[0] != "evt_new" {
-		t.Errorf("left %v, %v", left, err)
-	}
 }
 
 // A key of another account, or one that was emptied, says nothing about anybody's licence.

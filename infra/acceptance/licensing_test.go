@@ -10,12 +10,13 @@ import (
 )
 
 type licenseView struct {
-	Tier         string          `json:"tier"`
-	FeatureFlags map[string]bool `json:"feature_flags"`
-	Seats        int             `json:"seats"`
-	Status       string          `json:"status"`
-	Source       string          `json:"source"`
-	Version      int64           `json:"version"`
+	Tier         string           `json:"tier"`
+	FeatureFlags map[string]bool  `json:"feature_flags"`
+	Seats        int              `json:"seats"`
+	Limits       map[string]int64 `json:"limits"`
+	Status       string           `json:"status"`
+	Source       string           `json:"source"`
+	Version      int64            `json:"version"`
 }
 
 // write is a keyed write.
@@ -53,10 +54,12 @@ func TestALicenceIsGrantedChangedAndTakenBack(t *testing.T) {
 		t.Errorf("the same again is version %d after %d", again.Version, l.Version)
 	}
 	etag := first.header.Get("ETag")
-	body["seats"] = 8
-	want[licenseView](t, write(t, bearer, "PUT", at, body, match(etag)), http.StatusOK)
+	body["seats"], body["limits"] = 8, map[string]int{"projects": -1}
+	if l := want[licenseView](t, write(t, bearer, "PUT", at, body, match(etag)), http.StatusOK); l.Seats != 8 || l.Limits["projects"] != -1 {
+		t.Errorf("changed to %+v", l)
+	}
 	wantFailure(t, write(t, bearer, "PUT", at, body, match(etag)), http.StatusPreconditionFailed, "version_conflict")
-	for field, bad := range map[string]any{"tier": "gold", "seats": 0, "valid_until": "soon", "feature_flags": map[string]bool{"No": true}} {
+	for field, bad := range map[string]any{"tier": "gold", "seats": 0, "valid_until": "soon", "feature_flags": map[string]bool{"No": true}, "limits": map[string]int{"seats": 9}} {
 		wrong := map[string]any{"tier": "pro", "feature_flags": map[string]bool{}, "seats": 7, field: bad}
 		f := wantFailure(t, write(t, bearer, "PUT", at, wrong), http.StatusBadRequest, "validation_failed")
 		if len(f.Details.Fields) != 1 || !strings.HasPrefix(f.Details.Fields[0].Field, field) {

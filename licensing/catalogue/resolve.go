@@ -79,6 +79,12 @@ func (c *Catalogue) Set(l *Layer, name, value string) error {
 	return fmt.Errorf("%q=%q names no feature with true or false, and no limit with a number from -1", name, value)
 }
 
+// Has says whether there is such a limit.
+func (c *Catalogue) Has(limit string) bool {
+	_, ok := c.Limits[limit]
+	return ok
+}
+
 // Bucket is when the period of a limit that t lies in began; the zero time for a limit without one.
 func (l Limit) Bucket(t time.Time) time.Time {
 	t = t.UTC()
