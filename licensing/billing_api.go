@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"net/http"
 	"strings"
+	"time"
 
 	"encore.app/audit/event"
 	"encore.app/authz"
@@ -19,7 +19,6 @@ import (
 	"encore.dev/beta/errs"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/stripe/stripe-go/v76"
 )
 
 // partStripe is how Stripe is called towards callers and operators.
@@ -37,11 +36,33 @@ func (s *Service) billing() (*stripesync.Client, error) {
 	return s.stripe, nil
 }
 
-// away tells a Stripe that cannot answer from one that refuses what we ask, which is our fault.
+const (
+	// counters is how many requests of this process may wait for Stripe at once. Each holds a
+	// connection to the database meanwhile: a slow Stripe must not take them all.
+	counters = 4
+	// counterWithin bounds one such request's time with Stripe.
+	counterWithin = 15 * time.Second
+)
+
+// counter is where requests wait for Stripe; those that find nobody free are told to come back.
+type counter chan struct{}
+
+var errBusy = errors.New("as many requests wait for stripe as may")
+
+func (c counter) take(ctx context.Context) (at context.Context, leave func(), err error) {
+	select {
+	case c <- struct{}{}:
+	default:
+		return nil, nil, fault.Unavailable(partStripe, errBusy)
+	}
+	at, cancel := context.WithTimeout(ctx, counterWithin)
+	return at, func() { cancel(); <-c }, nil
+}
+
+// away is how a Stripe that does not do what we ask looks from outside: it does not answer, it answers
+// nonsense, or it does not know our key, our prices or our customer. The log has which.
 func away(err error) error {
-	var refused *stripe.Error
-	if err == nil || fault.As(err) != nil || errors.Is(err, stripesync.ErrNoPrice) ||
-		errors.As(err, &refused) && refused.HTTPStatusCode < http.StatusInternalServerError && refused.HTTPStatusCode != http.StatusTooManyRequests {
+	if fault.As(err) != nil || !stripesync.Failed(err) {
 		return err
 	}
 	return fault.Unavailable(partStripe, err)
@@ -95,16 +116,22 @@ func (s *Service) Checkout(ctx context.Context, org_id uuid.UUID, r *CheckoutReq
 	if err != nil {
 		return nil, err
 	}
-	customer, err := s.store.customer(ctx, client, org_id)
+	at, leave, err := s.counter.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	customer, err := s.store.customer(at, client, org_id)
 	if err != nil {
 		return nil, away(err)
 	}
-	p.Customer, p.IdempotencyKey, p.ReturnURL = customer.ID, keyAtStripe(ctx, "checkout", r.IdempotencyKey), returnURL()
+	p.Customer, p.ReturnURL = customer.ID, returnURL()
 	var url string
 	if customer.Subscription != "" {
-		url, err = client.Portal(ctx, p.Customer, p.ReturnURL, p.IdempotencyKey)
+		url, err = client.Portal(at, p.Customer, p.ReturnURL, keyAtStripe(ctx, "portal", r.IdempotencyKey))
 	} else {
-		url, err = client.Checkout(ctx, p)
+		p.IdempotencyKey = keyAtStripe(ctx, "checkout", r.IdempotencyKey)
+		url, err = client.Checkout(at, p)
 	}
 	if err != nil {
 		return nil, away(err)
@@ -169,11 +196,16 @@ func (s *Service) Portal(ctx context.Context, org_id uuid.UUID, r *PortalRequest
 	if err != nil {
 		return nil, err
 	}
-	customer, err := s.store.customer(ctx, client, org_id)
+	at, leave, err := s.counter.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	customer, err := s.store.customer(at, client, org_id)
 	if err != nil {
 		return nil, away(err)
 	}
-	url, err := client.Portal(ctx, customer.ID, returnURL(), keyAtStripe(ctx, "portal", r.IdempotencyKey))
+	url, err := client.Portal(at, customer.ID, returnURL(), keyAtStripe(ctx, "portal", r.IdempotencyKey))
 	if err != nil {
 		return nil, away(err)
 	}

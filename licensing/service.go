@@ -43,6 +43,7 @@ type Service struct {
 	stripe   *stripesync.Client // nil where billing is off
 	hooks    []string           // the secrets that deliveries are signed with
 	worker   *stripesync.Worker // nil where billing is off
+	counter  counter
 	reviewer *reviewer
 }
 
@@ -51,7 +52,7 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{store: st, hooks: stripesync.Secrets(secrets.STRIPE_WEBHOOK_SECRET), reviewer: startReviewer(st)}
+	s := &Service{store: st, hooks: stripesync.Secrets(secrets.STRIPE_WEBHOOK_SECRET), reviewer: startReviewer(st), counter: make(counter, counters)}
 	if secrets.STRIPE_API_KEY != "" {
 		s.stripe = stripesync.NewClient(stripesync.Config{
 			Key: secrets.STRIPE_API_KEY, BaseURL: secrets.STRIPE_API_BASE, Catalogue: st.catalogue,

@@ -142,7 +142,7 @@ func (c *Client) Checkout(ctx context.Context, p Purchase) (string, error) {
 		if err := list.Err(); err != nil {
 			return "", failedCall("prices", err)
 		}
-		return "", fmt.Errorf("stripe: %s: %w", p.LookupKey, ErrNoPrice)
+		return "", failedCall("prices", fmt.Errorf("%s: %w", p.LookupKey, ErrNoPrice))
 	}
 	params := &stripe.CheckoutSessionParams{
 		Mode:              stripe.String(string(stripe.CheckoutSessionModeSubscription)),
@@ -201,6 +201,12 @@ func (e *callError) Error() string { return "stripe: " + e.call + ": " + e.err.E
 
 func (e *callError) Unwrap() error { return e.err }
 
+// Failed says that err is of a call to Stripe, and not of ours.
+func Failed(err error) bool {
+	var call *callError
+	return errors.As(err, &call)
+}
+
 // Describe says what went wrong in words that may be kept and shown to platform staff: nothing of the
 // request, no key, no customer's data.
 func Describe(err error) string {
@@ -215,6 +221,8 @@ func Describe(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.Is(err, ErrNoPrice):
+		return "stripe lacks a price of the catalogue"
 	case errors.Is(err, errNonsense):
 		return "stripe's answer makes no sense"
 	case errors.As(err, &call):
