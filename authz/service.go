@@ -14,9 +14,11 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"encore.app/authz/pdp"
 	"encore.dev/shutdown"
 )
 
@@ -50,10 +52,31 @@ func initService() (*Service, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
-	if err := d.client.Ready(ctx); err != nil {
+	if err := await(ctx, d.client.Ready); err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_ADDR: %w", err)
 	}
 	return &Service{with: d}, nil
+}
+
+// askEvery is the pause between two questions whether the PDP is there.
+const askEvery = 100 * time.Millisecond
+
+// await asks until the PDP answers: at a start, a request's deadline says nothing about one that is
+// starting as well.
+func await(ctx context.Context, ready func(context.Context) error) error {
+	for {
+		err := ready(ctx)
+		if !errors.Is(err, pdp.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // err says more than that
+			return err
+		}
+	}
 }
 
 // Shutdown ends the watching of policies and epochs.
