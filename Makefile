@@ -130,6 +130,15 @@ bench-audit: $(DEVSTACK) ## the audit log: appends against plain inserts, checkp
 	GOMAXPROCS=1 go test -run '^$$' -bench . -benchtime 2s ./audit/ledger
 	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkAppend$$' -benchtime 1x -timeout 10m ./audit
 
+.PHONY: drill rolling
+drill: $(DEVSTACK) ## back up a database at work, restore it to a chosen second, count rows and verify proofs
+	@$(HOST) build -o $(APP)
+	@$(DEVSTACK) exec -- env RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -v -tags acceptance,local -run TestADatabaseIsRestored ./infra/acceptance
+
+rolling: $(DEVSTACK) ## replace every process under load: no failed request, no lost job
+	@$(HOST) build -o $(APP)
+	@$(DEVSTACK) exec -- env RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -v -tags acceptance,local -run TestARollingRestart ./infra/acceptance
+
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...
 

@@ -33,6 +33,8 @@ type Config struct {
 	Port    int
 	// Durable keeps fsync on. A cluster that is thrown away after a test run does without.
 	Durable bool
+	// Archive is a directory that gets every WAL segment when it is full; "" archives nothing.
+	Archive string
 	Logf    func(format string, args ...any)
 }
 
@@ -112,6 +114,10 @@ func (c *Cluster) serverArgs() []string {
 	if !c.config.Durable {
 		// A crash of the server loses nothing even so; a crash of the machine may.
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+	}
+	if c.config.Archive != "" {
+		to := filepath.Join(c.config.Archive, "%f")
+		args = append(args, "-c", "archive_mode=on", "-c", fmt.Sprintf("archive_command=test ! -f '%s' && cp '%%p' '%s'", to, to))
 	}
 	return args
 }
