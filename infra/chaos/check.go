@@ -77,7 +77,8 @@ func check(ctx context.Context, s *stack, l *load, list receivers) (findings, er
 
 // checkChanges holds what was acknowledged against what is there, and what is there against the log.
 func checkChanges(ctx context.Context, conn *pgx.Conn, l *load, f *findings) error {
-	kept, err := counts(ctx, conn, "select id::text, 1 from orgs.projects where org_id = $1 and title like 'chaos-%'", acme)
+	kept, err := counts(ctx, conn, `
+select id::text, (count(*) over (partition by title))::int from orgs.projects where org_id = $1 and title like 'chaos-%'`, acme)
 	if err != nil {
 		return err
 	}
@@ -87,13 +88,21 @@ select resource_id, count(*)::int from audit.events
 	if err != nil {
 		return err
 	}
-	lost, missing, doubled, invented := 0, 0, 0, 0
-	for id := range l.taken {
-		if kept[id] == 0 {
-			lost++
+	lost, changed, missing, repeated, doubled, invented := 0, 0, 0, 0, 0, 0
+	for _, ids := range l.answers {
+		if len(ids) > 1 {
+			changed++
+		}
+		for id := range ids {
+			if kept[id] == 0 {
+				lost++
+			}
 		}
 	}
-	for id := range kept {
+	for id, ofKey := range kept {
+		if ofKey > 1 {
+			repeated++
+		}
 		switch n := events[id]; {
 		case n == 0:
 			missing++
@@ -106,9 +115,15 @@ select resource_id, count(*)::int from audit.events
 			invented++
 		}
 	}
-	f.add(len(l.taken) > 0 && lost == 0, "acknowledged changes are there", "%d acknowledged, %d lost", len(l.taken), lost)
+	unanswered := int(l.changes.Load()) - len(l.answers)
+	f.add(len(l.answers) > 0 && lost == 0 && unanswered == 0, "acknowledged changes are there",
+		"%d acknowledged, %d lost, %d never answered", len(l.answers), lost, unanswered)
+	f.add(repeated == 0 && changed == 0, "an Idempotency-Key has one effect and one answer",
+		"%d keys in %d calls, %d answered again; %d effects twice, %d answers changed", l.changes.Load(), l.calls.Load(), l.replays.Load(), repeated, changed)
 	f.add(missing == 0 && doubled == 0 && invented == 0, "a change has exactly one event",
 		"%d changes, %d without, %d with more, %d events of no change", len(kept), missing, doubled, invented)
+	f.add(l.reads[http.StatusTooManyRequests] > 0 && l.reads[http.StatusOK] > 0, "rate limits are on",
+		"of another organisation that asks too much %d reads passed and %d were refused", l.reads[http.StatusOK], l.reads[http.StatusTooManyRequests])
 	return nil
 }
 
@@ -207,16 +222,16 @@ func counts(ctx context.Context, conn *pgx.Conn, sql string, args ...any) (map[s
 
 // report prints what was done and what came of it.
 func report(w io.Writer, length time.Duration, kills map[string]int, l *load, found findings) {
-	fmt.Fprintf(w, "\n%s of load, %d changes attempted, killed:", length, l.attempts.Load())
+	fmt.Fprintf(w, "\n%s of load, %d changes attempted, killed:", length, l.changes.Load())
 	for _, name := range []string{"web", "worker", "rabbitmq", "redis", "postgres"} {
 		fmt.Fprintf(w, " %s %d", name, kills[name])
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "\nother answers on the way: %s\n", l.otherAnswers())
 	for _, one := range found {
 		verdict := "ok   "
 		if !one.ok {
 			verdict = "WRONG"
 		}
-		fmt.Fprintf(w, "  %s  %-42s %s\n", verdict, one.what, one.got)
+		fmt.Fprintf(w, "  %s  %-45s %s\n", verdict, one.what, one.got)
 	}
 }

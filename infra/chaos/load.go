@@ -2,157 +2,213 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net/http"
-	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const acme = "00000000-0000-7000-8000-0000000000ac"
+// writers share the load, so that none of them is over the limit of a caller.
+var writers = []string{"ada@acme.test", "alan@acme.test", "grace@acme.test", "bob@acme.test"}
 
-// quick is for requests that may meet a dead part.
-var quick = &http.Client{Timeout: 8 * time.Second}
+// noisy asks for more than its organisation's tier allows, whatever the others do.
+const noisy = "eve@globex.test"
 
-// patient is for an export of everything.
-var patient = &http.Client{Timeout: 2 * time.Minute}
+const (
+	// tokenFor is how long a token is used; the issuer's live longer.
+	tokenFor = time.Minute
+	// inFlight bounds the changes that wait for their answer while a part is dead.
+	inFlight = 400
+	// noisyRate is how many reads a second the noisy caller attempts: five times what a free tier has.
+	noisyRate = 50
+	// answeredWithin is when a change counts as never answered.
+	answeredWithin = 4 * time.Minute
+)
 
-// signIn gets a token by direct grant at the development issuer.
-func (s *stack) signIn(user, client string) (string, error) {
-	form := url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {user}, "password": {"demo"}}
-	resp, err := quick.PostForm(s.issuer+"/protocol/openid-connect/token", form)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var out struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || out.AccessToken == "" {
-		return "", fmt.Errorf("sign in %s: %s", user, resp.Status)
-	}
-	return out.AccessToken, nil
-}
-
-// call makes one request as somebody and decodes what comes with the status that is wanted.
-func (s *stack) call(ctx context.Context, user, client, method, path string, body, out any, want int) error {
-	token, err := s.signIn(user, client)
-	if err != nil {
-		return err
-	}
-	text, err := s.send(ctx, quick, token, method, path, body, want)
-	if err != nil || out == nil {
-		return err
-	}
-	return json.Unmarshal(text, out)
-}
-
-func (s *stack) send(ctx context.Context, c *http.Client, token, method, path string, body any, want int) ([]byte, error) {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(encoded))
-	if err != nil {
-		return nil, err
-	}
-	if body == nil {
-		req.Body = http.NoBody
-		req.ContentLength = 0
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != want {
-		err = fmt.Errorf("%s %s: %s %s", method, path, resp.Status, text)
-	}
-	return text, err
-}
-
-// load makes changes until it is stopped, and remembers which were acknowledged.
+// load makes changes until it is stopped. Each has an Idempotency-Key and is tried until it is
+// answered; one in four is sent twice at once, as by a client that lost patience.
 type load struct {
 	stack  *stack
-	cancel context.CancelFunc
+	cancel context.CancelFunc // ends new changes
 	done   sync.WaitGroup
+	room   chan struct{}
 
-	attempts   atomic.Int64
+	changes atomic.Int64 // also the number of the last one
+	calls   atomic.Int64
+	replays atomic.Int64 // answers that were kept from an earlier try
+
 	mu         sync.Mutex
-	token      string
-	taken      map[string]bool // projects that were answered with 201
-	checkpoint string          // an early one, to hold against the end
+	tokens     map[string]string
+	answers    map[string]map[string]bool // key → projects that it was answered with
+	statuses   map[string]int             // other answers, by status and reason
+	reads      map[int]int                // of the noisy caller, by status
+	checkpoint string                     // an early one, to hold against the end
 }
-
-const writers = 4
-
-// tokenFor is how long a token is used; the issuer's live longer.
-const tokenFor = time.Minute
 
 func startLoad(s *stack, rate int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{stack: s, cancel: cancel, taken: map[string]bool{}}
+	l := &load{
+		stack: s, cancel: cancel, room: make(chan struct{}, inFlight), tokens: map[string]string{},
+		answers: map[string]map[string]bool{}, statuses: map[string]int{}, reads: map[int]int{},
+	}
 	l.renew()
+	l.every(ctx, tokenFor, l.renew)
+	l.every(ctx, time.Second/noisyRate, l.read)
+	l.every(ctx, time.Second/time.Duration(rate), func() {
+		select {
+		case l.room <- struct{}{}:
+		default: // enough is waiting
+			return
+		}
+		n := l.changes.Add(1)
+		copies := 1
+		if rand.IntN(4) == 0 {
+			copies = 2
+		}
+		l.done.Go(func() {
+			defer func() { <-l.room }()
+			var all sync.WaitGroup
+			for range copies {
+				all.Go(func() { l.change(n) })
+			}
+			all.Wait()
+		})
+	})
+	return l
+}
+
+// every calls fn at an interval until ctx ends.
+func (l *load) every(ctx context.Context, interval time.Duration, fn func()) {
 	l.done.Go(func() {
-		for tick := time.NewTicker(tokenFor); ; l.renew() {
+		for tick := time.NewTicker(interval); ; {
 			select {
 			case <-tick.C:
+				fn()
 			case <-ctx.Done():
 				tick.Stop()
 				return
 			}
 		}
 	})
-	for range writers {
-		l.done.Go(func() {
-			tick := time.NewTicker(time.Second * writers / time.Duration(rate))
-			defer tick.Stop()
-			for {
-				select {
-				case <-tick.C:
-					l.write(ctx)
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	return l
 }
 
-// renew gets a new token; without one the old one is used on.
+// renew gets new tokens; without one the old one is used on.
 func (l *load) renew() {
-	token, err := l.stack.signIn("ada@acme.test", "app")
+	for _, user := range append(slices.Clone(writers), noisy) {
+		if token, err := l.stack.signIn(user, "app"); err == nil {
+			l.mu.Lock()
+			l.tokens[user] = token
+			l.mu.Unlock()
+		}
+	}
+}
+
+func (l *load) token(user string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tokens[user]
+}
+
+// change creates a project, under one key, until it is answered. That a try fails is expected here;
+// that it is answered with 201 binds the app.
+func (l *load) change(n int64) {
+	key := fmt.Sprintf("chaos-%d", n)
+	user := writers[n%int64(len(writers))]
+	pause := 200 * time.Millisecond
+	for over := time.Now().Add(answeredWithin); time.Now().Before(over); pause = min(2*pause, 4*time.Second) {
+		if wait, answered := l.try(user, key); !answered {
+			<-time.After(cmp.Or(wait, pause/2+rand.N(pause)))
+			continue
+		}
+		return
+	}
+}
+
+// try sends a change once. wait is what the app asks for before the next try.
+func (l *load) try(user, key string) (wait time.Duration, answered bool) {
+	l.calls.Add(1)
+	body, _ := json.Marshal(map[string]any{"title": key, "sensitivity": "internal", "pii": false}) // of strings: never fails
+	req, err := http.NewRequest(http.MethodPost, l.stack.base+"/api/v1/app/orgs/"+acme+"/projects", bytes.NewReader(body))
+	if err != nil {
+		return 0, false
+	}
+	req.Header.Set("Authorization", "Bearer "+l.token(user))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", key)
+	resp, err := quick.Do(req)
+	if err != nil {
+		l.note("no answer")
+		return 0, false
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	var answer struct {
+		ID      string
+		Details struct{ Reason string }
+	}
+	if err != nil || json.Unmarshal(text, &answer) != nil {
+		l.note("half an answer")
+		return 0, false
+	}
+	if resp.StatusCode != http.StatusCreated {
+		l.note(strconv.Itoa(resp.StatusCode) + " " + answer.Details.Reason)
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return time.Duration(seconds) * time.Second, false
+	}
+	if resp.Header.Get("Idempotency-Replayed") == "true" {
+		l.replays.Add(1)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.answers[key] == nil {
+		l.answers[key] = map[string]bool{}
+	}
+	l.answers[key][answer.ID] = true
+	return 0, true
+}
+
+func (l *load) note(status string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.statuses[status]++
+}
+
+// otherAnswers are those that were no 201, as text.
+func (l *load) otherAnswers() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, status := range slices.Sorted(maps.Keys(l.statuses)) {
+		all = append(all, fmt.Sprintf("%s: %d", status, l.statuses[status]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// read is one read of the noisy caller.
+func (l *load) read() {
+	req, err := http.NewRequest(http.MethodGet, l.stack.base+"/api/v1/app/orgs/"+globex+"/projects?limit=1", nil)
 	if err != nil {
 		return
 	}
-	l.mu.Lock()
-	l.token = token
-	l.mu.Unlock()
-}
-
-// write creates a project. That it fails is expected here; that it is answered with 201 binds the app.
-func (l *load) write(ctx context.Context) {
-	n := l.attempts.Add(1)
-	l.mu.Lock()
-	token := l.token
-	l.mu.Unlock()
-	body := map[string]any{"title": fmt.Sprintf("chaos-%d", n), "sensitivity": "internal", "pii": false}
-	text, err := l.stack.send(ctx, quick, token, "POST", "/api/v1/app/orgs/"+acme+"/projects", body, http.StatusCreated)
-	var p struct{ ID string }
-	if err != nil || json.Unmarshal(text, &p) != nil {
+	req.Header.Set("Authorization", "Bearer "+l.token(noisy))
+	resp, err := quick.Do(req)
+	if err != nil {
 		return
 	}
+	resp.Body.Close()
 	l.mu.Lock()
-	l.taken[p.ID] = true
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.reads[resp.StatusCode]++
 }
 
 // keep keeps the first checkpoint that covers something.
@@ -166,6 +222,7 @@ func (l *load) keep() {
 	}
 }
 
+// stop ends new changes and waits until those under way are answered.
 func (l *load) stop() {
 	l.cancel()
 	l.done.Wait()

@@ -4,8 +4,10 @@
 //
 //	devstack exec -- go run ./infra/chaos -app BINARY [-for 10m] [-rate 40]
 //
-// The policy decision point and the issuer come from devstack and stay up: what is tested is what the
-// app does with work, not with questions. It ends with 1 if something was lost, doubled or left.
+// Rate limits are on, and every change has an Idempotency-Key under which it is tried until it is
+// answered. The policy decision point and the issuer come from devstack and stay up: what is tested is
+// what the app does with work, not with questions. It ends with 1 if something was lost, doubled or
+// left.
 package main
 
 import (

@@ -61,7 +61,7 @@ func startStack(ctx context.Context, dir, binary string) (s *stack, err error) {
 	}
 	env = append(env, "APP_ENV=test", "LOG_FORMAT=json", "OBJECT_STORE_URL=file://"+filepath.Join(dir, "objects"),
 		"AUDIT_SIGNING_KEY="+s.signing, "SINKS_ALLOW_PRIVATE=true", "SINK_SECRETS_KEY="+strings.Repeat("chaos", 8),
-		"RATE_LIMITS=free=0,pro=0,enterprise=0,caller=0,address=0")
+		"RATE_LIMITS=") // the standard ones
 	for _, p := range []struct{ name, roles string }{{"web", "web"}, {"worker", "worker,scheduler"}} {
 		port, err := freePort()
 		if err != nil {
