@@ -165,7 +165,8 @@ select l.event_id, l.org_id, coalesce(e.occurred_at, 'epoch'), coalesce(e.actor_
 func (s store) entries(ctx context.Context, x exportRequest, after, size int64) ([]entry, error) {
 	where, args := "l.org_id = $1", []any{x.org}
 	if !x.whole {
-		where, args = x.filter.where()
+		args = nil
+		where = x.filter.where(&args, asEither)
 	}
 	n := len(args)
 	sql := fmt.Sprintf("%s where %s and l.org_id = $%d and l.seq > $%d and l.seq <= $%d order by l.seq limit %d",

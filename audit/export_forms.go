@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"encore.app/audit/event"
 	"encore.app/audit/ledger"
@@ -92,11 +93,17 @@ func (f *verifiableForm) write(e entry, p proven) error {
 	if err != nil {
 		return err
 	}
-	return f.out.Event(ledger.Envelope{
-		ID: e.ID.String(), Type: ledger.TypePrefix + e.Resource.Kind + "." + e.Action,
-		Subject: strings.TrimSuffix(e.Resource.Kind+"/"+e.Resource.ID, "/"), Time: e.OccurredAt.Format(time.RFC3339Nano),
-		Sequence: strconv.FormatInt(e.Seq, 10), Data: data,
-	})
+	return f.out.Event(cloudEvent(e.Event, data))
+}
+
+// cloudEvent is an event as CloudEvents 1.0 has it, in exports and for sinks alike. Its sequence is
+// the event's number, without a gap: whoever gets all of them can prove that nothing is missing.
+func cloudEvent(e event.Event, data json.RawMessage) ledger.Envelope {
+	return ledger.Envelope{
+		SpecVersion: "1.0", ID: e.ID.String(), Source: ledger.Origin(e.OrgID.String()),
+		Type: ledger.TypePrefix + e.Resource.Kind + "." + e.Action, Subject: strings.TrimSuffix(e.Resource.Kind+"/"+e.Resource.ID, "/"),
+		Time: e.OccurredAt.Format(time.RFC3339Nano), Sequence: strconv.FormatInt(e.Seq, 10), DataContentType: "application/json", Data: data,
+	}
 }
 
 func (f *verifiableForm) end() error { return f.out.Close() }
@@ -132,9 +139,11 @@ func (f *csvForm) end() error {
 	return f.out.Error()
 }
 
-// harmless keeps a spreadsheet from taking a cell for a formula (OWASP, CSV injection).
+// harmless keeps a spreadsheet from taking a cell for a formula (OWASP, CSV injection; the last four
+// are the full-width forms of the first).
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	first, _ := utf8.DecodeRuneInString(cell)
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", first) {
 		return "'" + cell
 	}
 	return cell

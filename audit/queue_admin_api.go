@@ -119,7 +119,7 @@ func (s *Service) ListDead(ctx context.Context, queue string, r *ListDeadRequest
 // maxIDs is how many letters a request may name.
 const maxIDs = 200
 
-// RequeueDeadRequest says which letters: some, or all of them.
+// RequeueDeadRequest says which letters; without any it is all of them.
 type RequeueDeadRequest struct {
 	IDs []uuid.UUID `json:"ids,omitempty" schema:"maxItems=200"`
 	All bool        `json:"all,omitempty"`
@@ -129,8 +129,8 @@ type RequeueDeadRequest struct {
 func (r *RequeueDeadRequest) Validate() error {
 	var c fault.Checks
 	checkIDs(&c, r.IDs)
-	if (len(r.IDs) == 0) != r.All {
-		c.Add("ids", "must name letters, or all must be true")
+	if len(r.IDs) > 0 && r.All {
+		c.Add("ids", "must not be given with all")
 	}
 	return c.Err()
 }

@@ -17,6 +17,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// The kinds of queues.
+const (
+	kindOutbox = "outbox" // messages of a topic that are not settled
+	kindBroker = "broker"
+)
+
 // queues are the outbox's topics, those in topics and those that rows are left of, and the broker's.
 func (s *sinks) queues(ctx context.Context, topics []string) ([]Queue, error) {
 	backlogs, err := outbox.Backlogs(ctx, s.store.db)
@@ -25,7 +31,7 @@ func (s *sinks) queues(ctx context.Context, topics []string) ([]Queue, error) {
 	}
 	var out []Queue
 	for _, b := range backlogs {
-		q := Queue{Name: b.Topic, Kind: "outbox", Depth: b.Depth, AgeSeconds: b.Age, Dead: b.Dead}
+		q := Queue{Name: b.Topic, Kind: kindOutbox, Depth: b.Depth, AgeSeconds: b.Age, Dead: b.Dead}
 		if slices.Contains(topics, b.Topic) {
 			q.Consumers = 1 // this process' relay
 		}
@@ -33,7 +39,7 @@ func (s *sinks) queues(ctx context.Context, topics []string) ([]Queue, error) {
 	}
 	for _, topic := range topics {
 		if !slices.ContainsFunc(out, func(q Queue) bool { return q.Name == topic }) {
-			out = append(out, Queue{Name: topic, Kind: "outbox", Consumers: 1})
+			out = append(out, Queue{Name: topic, Kind: kindOutbox, Consumers: 1})
 		}
 	}
 	waiting, err := s.store.backlog(ctx)
@@ -46,7 +52,7 @@ func (s *sinks) queues(ctx context.Context, topics []string) ([]Queue, error) {
 	}
 	stats := s.brokerStats(ctx)
 	out = append(out, Queue{
-		Name: sinkQueue, Kind: "broker", Depth: waiting.Depth, AgeSeconds: waiting.Age,
+		Name: sinkQueue, Kind: kindBroker, Depth: waiting.Depth, AgeSeconds: waiting.Age,
 		Dead: dead + stats.Dead, Consumers: stats.Consumers,
 	})
 	slices.SortFunc(out, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,14 +37,21 @@ func (f filter) scope() tenantdb.Scope {
 	return scopeOf(*f.org)
 }
 
-// where is the condition, in terms that an index has, and its arguments.
-func (f filter) where() (string, []any) {
+// What the resource of a filter may be.
+const (
+	asEither   = "(e.resource_kind = ? or e.resource_id = ?)"
+	asKind     = "e.resource_kind = ?"
+	asID       = "e.resource_id = ?"
+	asIDNoKind = "(e.resource_id = ? and e.resource_kind <> ?)"
+)
+
+// where is the condition, in terms that an index has. Its arguments follow those in args.
+func (f filter) where(args *[]any, resource string) string {
 	var terms []string
-	var args []any
 	add := func(term string, values ...any) {
 		for _, v := range values {
-			args = append(args, v)
-			term = strings.Replace(term, "?", fmt.Sprintf("$%d", len(args)), 1)
+			*args = append(*args, v)
+			term = strings.Replace(term, "?", fmt.Sprintf("$%d", len(*args)), 1)
 		}
 		terms = append(terms, term)
 	}
@@ -56,10 +64,8 @@ func (f filter) where() (string, []any) {
 	if f.action != "" {
 		add("e.action = ?", f.action)
 	}
-	if _, err := uuid.FromString(f.resource); err == nil {
-		add("e.resource_id = ?", f.resource)
-	} else if f.resource != "" {
-		add("(e.resource_kind = ? or e.resource_id = ?)", f.resource, f.resource)
+	if f.resource != "" {
+		add(resource, slices.Repeat([]any{f.resource}, strings.Count(resource, "?"))...)
 	}
 	if !f.from.IsZero() {
 		add("e.occurred_at >= ?", f.from)
@@ -71,22 +77,54 @@ func (f filter) where() (string, []any) {
 		add("(e.occurred_at, e.id) < (?, ?)", f.before.At, f.before.ID)
 	}
 	if terms == nil {
-		return "true", nil
+		return "true"
 	}
-	return strings.Join(terms, " and "), args
+	return strings.Join(terms, " and ")
+}
+
+// page is the statement of one page and its arguments. Each of its parts walks an index that has both
+// the filter and the order, however long the logs are: a resource is looked for as a kind and as an id,
+// and what may be in any log is looked for in each.
+func (f filter) page() (sql string, args []any) {
+	order := fmt.Sprintf(" order by occurred_at desc, id desc limit %d", f.limit)
+	resources := []string{asKind, asIDNoKind}
+	if _, err := uuid.FromString(f.resource); err == nil || f.resource == "" {
+		resources = []string{asID}
+	}
+	parts := make([]string, len(resources))
+	for i, resource := range resources {
+		where := f.where(&args, resource)
+		if f.org == nil && (f.actor != "" || f.action != "" || f.resource != "") {
+			parts[i] = "(select e.* from audit.logs g cross join lateral (" +
+				searchEvents + " where e.org_id = g.org_id and " + where + order + ") e" + order + ")"
+			continue
+		}
+		parts[i] = "(" + searchEvents + " where " + where + order + ")"
+	}
+	if len(parts) == 1 {
+		return parts[0], args
+	}
+	return strings.Join(parts, " union all ") + order, args
 }
 
 // An event is read once it has its number.
-const selectEvents = `
+const (
+	eventColumns = `
 select e.id, e.org_id, e.occurred_at, e.actor_id, e.actor_type, e.impersonator_id, e.action, e.resource_kind, e.resource_id,
        e.outcome, e.request_id, e.decision_id, e.policy_version, e.ip, e.changes, e.personal, l.seq, l.leaf_hash
-  from audit.events e
+  from audit.events e`
+
+	selectEvents = eventColumns + `
   join audit.leaves l on l.org_id = e.org_id and l.event_id = e.id`
+
+	// The limit of one keeps the planner from starting at the leaves, which have not the page's order.
+	searchEvents = eventColumns + `
+ cross join lateral (select seq, leaf_hash from audit.leaves where org_id = e.org_id and event_id = e.id limit 1) l`
+)
 
 // search is one page of a log, or of all, newest first.
 func (s store) search(ctx context.Context, f filter) ([]event.Event, error) {
-	where, args := f.where()
-	sql := fmt.Sprintf("%s where %s order by e.occurred_at desc, e.id desc limit %d", selectEvents, where, f.limit)
+	sql, args := f.page()
 	return s.read(ctx, f.scope(), sql, args...)
 }
 

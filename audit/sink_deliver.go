@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"encore.app/audit/event"
@@ -200,17 +199,14 @@ func (s *sinks) post(ctx context.Context, p parcel) sink.Result {
 	return s.poster.Post(ctx, p.URL, e.ID.String(), body, keys...)
 }
 
+// envelope is the body of a delivery: the line that an export has of the event.
 func envelope(e event.Event, seq int64) ([]byte, error) {
 	e.Seq = seq
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("audit: event for a sink: %w", err)
 	}
-	return json.Marshal(sink.Envelope{
-		SpecVersion: "1.0", ID: e.ID.String(), Source: "/orgs/" + e.OrgID.String() + "/audit",
-		Type: "tenantry.audit." + e.Resource.Kind + "." + e.Action, Subject: e.Resource.Kind + "/" + e.Resource.ID,
-		Time: e.OccurredAt, DataContentType: "application/json", Sequence: strconv.FormatInt(seq, 10), Data: data,
-	})
+	return json.Marshal(cloudEvent(e, data))
 }
 
 // bury keeps a message that was given up where operators see it.

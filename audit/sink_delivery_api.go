@@ -139,8 +139,7 @@ func (s *Service) ReplaySink(ctx context.Context, org_id, id uuid.UUID, r *Repla
 		return nil, sinkFault(err)
 	}
 	s.sinks.poke()
-	out := row.payload()
-	return &out, nil
+	return row.single(), nil
 }
 
 var errNoDelivery = errors.New("audit: no such delivery")

@@ -37,24 +37,24 @@ const (
 	fanOutSinks = 100
 )
 
-// fanOut makes the deliveries of new events; more says that events are left.
+// fanOut makes the deliveries of new events; more says that events are left. Of more sinks than fit
+// into a round chance takes some, and one that cannot be moved on holds up no other.
 func (s *sinks) fanOut(ctx context.Context) (more bool, err error) {
 	type key struct{ OrgID, ID uuid.UUID }
 	behind, err := tenantdb.Rows(ctx, s.store.db, tenantdb.Platform(), pgx.RowToStructByPos[key], `
 select s.org_id, s.id from audit.sinks s join audit.logs l on l.org_id = s.org_id
- where s.enabled and s.next_seq <= l.size limit $1`, fanOutSinks)
+ where s.enabled and s.next_seq <= l.size order by random() limit $1`, fanOutSinks)
 	if err != nil {
 		return false, wrapSink("fan out to", err)
 	}
 	more = len(behind) == fanOutSinks
+	var failed []error
 	for _, k := range behind {
 		full, err := s.store.fanOut(ctx, k.OrgID, k.ID)
-		if err != nil {
-			return false, wrapSink("fan out to", err)
-		}
 		more = more || full
+		failed = append(failed, err)
 	}
-	return more, nil
+	return more, wrapSink("fan out to", errors.Join(failed...))
 }
 
 // candidate is an event that a sink may want. Kind is null where retention has removed the event.

@@ -50,9 +50,9 @@ func (s *Service) CreateSink(ctx context.Context, org_id uuid.UUID, r *CreateSin
 	if err != nil {
 		return nil, sinkFault(err)
 	}
-	out := row.payload()
+	out := row.single()
 	out.Secret, out.HTTPStatus = secret, http.StatusCreated
-	return &out, nil
+	return out, nil
 }
 
 // ListSinks lists the organisation's sinks.
@@ -93,8 +93,7 @@ func (s *Service) GetSink(ctx context.Context, org_id, id uuid.UUID) (*Sink, err
 	if err != nil {
 		return nil, sinkFault(err)
 	}
-	out := row.payload()
-	return &out, nil
+	return row.single(), nil
 }
 
 // UpdateSink changes a sink: where it is, what it wants, whether it is on, its secret. A sink that is
@@ -130,9 +129,9 @@ func (s *Service) UpdateSink(ctx context.Context, org_id, id uuid.UUID, r *Updat
 		return nil, sinkFault(err)
 	}
 	s.sinks.poke()
-	out := row.payload()
+	out := row.single()
 	out.Secret = secret
-	return &out, nil
+	return out, nil
 }
 
 func (r *UpdateSinkRequest) overlap() time.Duration {

@@ -35,7 +35,7 @@ type Sink struct {
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 
-	ETag       string `header:"ETag"`
+	ETag       string `json:"etag,omitempty" header:"ETag"` // for If-Match; not in lists
 	HTTPStatus int    `json:"-" encore:"httpstatus"`
 }
 
@@ -44,7 +44,7 @@ func (r sinkRow) payload() Sink {
 		ID: r.ID, OrgID: r.OrgID, URL: r.URL, Events: r.Events, Enabled: r.Enabled, Status: "active",
 		DisabledReason: r.DisabledReason, ConsecutiveFailures: r.Failures, FailingSince: utc(r.FailingSince),
 		OldSecretUntil: utc(r.OldUntil), NextSeq: r.NextSeq, Version: r.Version,
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), ETag: etag.Of(r.Version),
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if out.Events == nil {
 		out.Events = []string{}
@@ -59,6 +59,13 @@ func (r sinkRow) payload() Sink {
 		out.OldSecretUntil = nil
 	}
 	return out
+}
+
+// single is the answer about one sink.
+func (r sinkRow) single() *Sink {
+	out := r.payload()
+	out.ETag = etag.Of(r.Version)
+	return &out
 }
 
 func utc(t *time.Time) *time.Time {

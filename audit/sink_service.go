@@ -23,9 +23,9 @@ func topology(prefix string, ladder broker.Ladder) broker.Topology {
 }
 
 const (
-	// sinkHandlers is how many deliveries one process makes at once. It is far more than one sink may
-	// have, so that sinks which hang leave room for the others.
-	sinkHandlers = 128
+	// sinkHandlers is how many deliveries one process makes at once. It is far more than all sinks of
+	// an organisation may have (maxSinks × perSink), so that those which hang leave room for others.
+	sinkHandlers = 1024
 	// perSink is how many deliveries of one sink are on their way at once, over all processes.
 	perSink = 8
 	// sinkPoll is how soon new events are noticed.
@@ -46,6 +46,7 @@ type sinks struct {
 	wake   chan struct{}
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	topics []string // of the outbox that were measured; run's own
 }
 
 // sinkConfig is what the environment says about sinks.
@@ -148,10 +149,8 @@ func (s *sinks) run(ctx context.Context) {
 
 // pass is one round; more says that it left something that need not wait.
 func (s *sinks) pass(ctx context.Context) (more bool, err error) {
-	if more, err = s.fanOut(ctx); err != nil {
-		return false, err
-	}
-	return more, s.dispatch(ctx)
+	more, err = s.fanOut(ctx)
+	return more, errors.Join(err, s.dispatch(ctx))
 }
 
 // poke makes the next round come at once: a delivery is done, so another may go.

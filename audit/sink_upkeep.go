@@ -39,13 +39,18 @@ var (
 	}, []string{"queue"})
 )
 
-// measure says how far behind the queues are. What cannot be read keeps its last value.
+// measure says how far behind the queues are. What cannot be read keeps its last value; a topic that
+// has nothing left is 0.
 func (s *sinks) measure(ctx context.Context) {
-	queues, err := s.queues(ctx, nil)
+	queues, err := s.queues(ctx, s.topics)
 	if err != nil {
 		return
 	}
+	s.topics = s.topics[:0]
 	for _, q := range queues {
+		if q.Kind == kindOutbox {
+			s.topics = append(s.topics, q.Name)
+		}
 		queueDepth.WithLabelValues(q.Name).Set(float64(q.Depth))
 		queueAge.WithLabelValues(q.Name).Set(q.AgeSeconds)
 		queueDead.WithLabelValues(q.Name).Set(float64(q.Dead))

@@ -81,12 +81,16 @@ var reserved = func() (list []netip.Prefix) {
 	for _, p := range []string{
 		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32",
-		"64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+		"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 	} {
 		list = append(list, netip.MustParsePrefix(p))
 	}
 	return list
 }()
+
+// allocated is all of IPv6 that is in use on the public internet (IANA, RFC 4291): what lies outside
+// embeds an IPv4 address (::/96, ::ffff:0:0:0/96, NAT64's 64:ff9b::/96), is local or is nobody's.
+var allocated = netip.MustParsePrefix("2000::/3")
 
 // address refuses every address that is not an ordinary one of the public internet.
 func (g Guard) address(addr netip.Addr) error {
@@ -95,6 +99,9 @@ func (g Guard) address(addr netip.Addr) error {
 	}
 	addr = addr.WithZone("").Unmap() // ::ffff:127.0.0.1 is 127.0.0.1
 	if !addr.IsGlobalUnicast() || addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
+		return ErrAddress
+	}
+	if addr.Is6() && !allocated.Contains(addr) {
 		return ErrAddress
 	}
 	for _, p := range reserved {

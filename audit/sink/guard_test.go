@@ -54,7 +54,18 @@ func TestAddressesOfThisNetworkAreRefused(t *testing.T) {
 		"https://[::ffff:127.0.0.1]/":                 ErrAddress,
 		"https://[::ffff:a9fe:a9fe]/":                 ErrAddress,
 		"https://[64:ff9b::7f00:1]/":                  ErrAddress,
+		"https://[64:ff9b:1::7f00:1]/":                ErrAddress,
 		"https://[2002:7f00:1::]/":                    ErrAddress,
+		"https://[::127.0.0.1]/":                      ErrAddress,
+		"https://[::ffff:0:127.0.0.1]/":               ErrAddress,
+		"https://[2001:0:7f00:1::]/":                  ErrAddress,
+		"https://[5f00::1]/":                          ErrAddress,
+		"https://[fec0::1]/":                          ErrAddress,
+		"https://[4000::1]/":                          ErrAddress,
+		"https://192.88.99.1/":                        ErrAddress,
+		"https://192.0.0.170/":                        ErrAddress,
+		"https://\uff11\uff12\uff17.0.0.1/":           ErrAddress,
+		"https://user@127.0.0.1/":                     ErrURL,
 	} {
 		if err := (Guard{}).Check(raw); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", raw, err, want)

@@ -14,6 +14,8 @@ import (
 )
 
 const (
+	// ContentType of a delivery's body (CloudEvents, JSON event format).
+	ContentType = "application/cloudevents+json"
 	// Timeout bounds one delivery, from the look-up of the name to the end of the answer.
 	Timeout = 15 * time.Second
 	// maxAnswer is how much of an answer is read; nobody looks at it.

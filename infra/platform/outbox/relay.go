@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/infra/platform/wake"
 	"encore.dev/rlog"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
@@ -86,9 +87,9 @@ type Relay struct {
 func StartRelay(cfg Config) *Relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Relay{cfg: cfg, topics: slices.Collect(maps.Keys(cfg.Topics)), cancel: cancel}
-	wake := make(chan struct{}, 1)
-	r.done.Go(func() { r.listen(ctx, wake) })
-	r.done.Go(func() { r.run(ctx, wake) })
+	due := make(chan struct{}, 1)
+	r.done.Go(func() { wake.Listen(ctx, cfg.DB, channel, wake.Signal(due)) })
+	r.done.Go(func() { r.run(ctx, due) })
 	return r
 }
 
@@ -101,7 +102,7 @@ func (r *Relay) Close() {
 	r.done.Wait()
 }
 
-func (r *Relay) run(ctx context.Context, wake <-chan struct{}) {
+func (r *Relay) run(ctx context.Context, due <-chan struct{}) {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	failing := false
@@ -121,7 +122,7 @@ func (r *Relay) run(ctx context.Context, wake <-chan struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-wake:
+		case <-due:
 		case <-ticker.C:
 			r.measure(ctx)
 		}
@@ -145,45 +146,6 @@ func (r *Relay) measure(ctx context.Context) {
 	}
 	oldest.Set(s.Oldest)
 	dead.Set(float64(s.Dead))
-}
-
-// listen turns notifications into wake-ups. When it cannot listen, the poll goes on without it.
-func (r *Relay) listen(ctx context.Context, wake chan<- struct{}) {
-	for ctx.Err() == nil {
-		if err := r.listenOnce(ctx, wake); err != nil && ctx.Err() == nil {
-			rlog.Warn("outbox cannot listen, polling", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(5 * time.Second):
-			}
-		}
-	}
-}
-
-func (r *Relay) listenOnce(ctx context.Context, wake chan<- struct{}) error {
-	pooled, err := r.cfg.DB.Pool().Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	// The connection leaves the pool: a session that listens must not be handed to anyone else.
-	conn := pooled.Hijack()
-	defer func() { // the goodbye of a server that hangs must not hold up the shutdown
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		conn.Close(ctx)
-	}()
-	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
-		return err
-	}
-	for {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
-			return err
-		}
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
 }
 
 type row struct {
