@@ -82,13 +82,13 @@ test-app:
 	@if [ -z "$${STRIPE_MOCK_URL:-}" ]; then echo 'not run: billing against the shapes of stripe-mock (none here)'; fi
 
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
-test-acceptance:
+test-acceptance: clients
 	$(HOST) build -o $(APP)
 	RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -tags acceptance,local ./infra/acceptance
 	@if [ -n "$${RABBITMQ_URL:-}" ]; then set -x; \
 	  APP_BINARY=$(ROOT)/$(APP) go test -count=1 -tags acceptance ./infra/acceptance; fi
 
-acceptance: ## the black-box suite against BASE_URL and ISSUER, whatever answers there
+acceptance: clients ## the black-box suite against BASE_URL and ISSUER, whatever answers there
 	go test -count=1 -tags acceptance ./infra/acceptance
 
 bench-webhook: $(DEVSTACK) ## Stripe's deliveries while ten thousand customers are synchronised: p99 under 20 ms
@@ -98,6 +98,23 @@ OPENAPI := docs/openapi
 openapi: ## write the OpenAPI documents, one an audience, from the annotated code
 	@mkdir -p $(OPENAPI)
 	@$(HOST) openapi --title Tenantry --version 1 --dir $(OPENAPI)
+
+# The generated clients stay out of the repository: the documents that they are made of are in it.
+CLIENTS := .dev/clients
+.PHONY: clients
+clients: $(CLIENTS)/.made ## Go and TypeScript clients, from the OpenAPI documents, into .dev/clients
+
+$(CLIENTS)/.made: $(wildcard docs/openapi/*.json) $(shell find infra/clients -type f)
+	@go run ./infra/clients/go -o $(CLIENTS)/go
+	@cd $(CLIENTS)/go && go vet ./...
+	@cd infra/clients/go/happy && go vet -tags happy ./...
+	@command -v npm >/dev/null || { echo 'the TypeScript client needs npm: apt-get install npm' >&2; exit 1; }
+	@mkdir -p $(CLIENTS)/ts && cp -R infra/clients/ts/. $(CLIENTS)/ts/
+	@cd $(CLIENTS)/ts; \
+	cmp -s package-lock.json node_modules/.installed || { npm ci --no-audit --no-fund --loglevel=error && cp package-lock.json node_modules/.installed; }; \
+	OPENAPI=$(ROOT)/docs/openapi npm run --silent generate >npm.log 2>&1 || { cat npm.log; exit 1; }; \
+	npm run --silent build
+	@touch $@
 
 bench-host: ## the host against a bare net/http handler: throughput, p99, memory
 	cd infra/host && go run ./bench

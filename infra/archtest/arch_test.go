@@ -21,7 +21,7 @@ const module = "encore.app/"
 var floors = []string{"infra/platform", "policies", "authz", "audit", "identity", "orgs", "licensing", "infra/edge"}
 
 // sideHouses serve development and tests; nothing of the app may need them.
-var sideHouses = []string{"infra/devstack", "infra/chaos", "infra/acceptance", "infra/archtest", "infra/host"}
+var sideHouses = []string{"infra/devstack", "infra/chaos", "infra/acceptance", "infra/archtest", "infra/host", "infra/clients"}
 
 // schemas are the database schemas and the floor that owns each.
 var schemas = map[string]string{
