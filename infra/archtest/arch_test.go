@@ -41,7 +41,6 @@ func files(t *testing.T) []file {
 	t.Helper()
 	const root = "../.."
 	var out []file
-	set := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -60,7 +59,7 @@ func files(t *testing.T) []file {
 		if !strings.HasSuffix(path, ".go") || d.Name() == "encore.gen.go" {
 			return nil
 		}
-		parsed, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		parsed, err := parse(path)
 		if err != nil {
 			return err
 		}
@@ -77,6 +76,10 @@ func files(t *testing.T) []file {
 		t.Fatalf("found only %d files: this test looks in the wrong place", len(out))
 	}
 	return out
+}
+
+func parse(path string) (*ast.File, error) {
+	return parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 }
 
 func within(dir, parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
