@@ -61,6 +61,8 @@ const (
 
 	readLogs = "select org_id, size, root, frontier from audit.logs where org_id = any($1)"
 
+	// A leaf is taken by the transaction that deletes it: one whose writer commits late is found later
+	// and skipped never, which whoever reads on from a last id needs a horizon of xid8 for.
 	claimPending = `
 delete from audit.pending p
  where id in (select id from audit.pending where org_id = any($1) order by id limit $2)

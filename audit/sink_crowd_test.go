@@ -2,13 +2,16 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 
+	"encore.app/infra/platform/broker"
 	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -56,6 +59,35 @@ end $$`)
 	}
 	if n := broken.calls(); n != 0 {
 		t.Errorf("it cannot be moved on and was called %d times", n)
+	}
+}
+
+// That an event cannot be read is no failure of the receiver's, and nothing of ours is told of it.
+func TestAFailureOfOurOwnIsNotTheReceivers(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := receive(t, []string{"nothing.ever"}, ok) // so that nobody else delivers
+	away, err := pgxpool.NewWithConfig(ctx, testDB().Pool().Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	away.Close()
+	s := &sinks{store: r.sinks.store, events: newStore(tenantdb.New(away)), turns: make(chan struct{}, 1)}
+	h := hint{OrgID: r.org, ID: rowid.New(), SinkID: r.sink, Lease: 1, Attempt: 1}
+	r.sql(t, `insert into audit.deliveries (org_id, id, sink_id, event_id, seq, state, lease, due_at)
+values ($1, $2, $3, $2, 1, 'queued', 1, now() + interval '1 hour')`, h.OrgID, h.ID, h.SinkID)
+	body, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.deliver(ctx, broker.Message{Body: body, Attempt: 1}); err != nil {
+		t.Error(err)
+	}
+	if row, d := r.row(t), r.log(t, "")[0]; row.Failures != 0 || d.Attempts != 0 || d.Error != "" || d.Status != "pending" {
+		t.Errorf("%d failures of the sink, delivery %+v", row.Failures, d)
+	}
+	if r.calls() != 0 {
+		t.Error("something was sent")
 	}
 }
 

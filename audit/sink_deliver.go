@@ -111,15 +111,25 @@ func (s *sinks) deliver(ctx context.Context, m broker.Message) error {
 	if err := json.Unmarshal(m.Body, &h); err != nil {
 		return broker.GiveUp(fmt.Errorf("audit: malformed hint: %w", err))
 	}
-	p, ok, err := s.store.claim(ctx, h.OrgID, h.ID, h.lease(m))
-	if err != nil {
+	var p parcel
+	var ok bool
+	var body []byte
+	err := s.inTurn(func() (err error) {
+		if p, ok, err = s.store.claim(ctx, h.OrgID, h.ID, h.lease(m)); ok && err == nil {
+			body, err = s.body(ctx, p)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errNoEvent):
+		return s.fail(context.WithoutCancel(ctx), p, sink.Result{Err: err})
+	case err != nil:
 		return s.leave(err)
-	}
-	if !ok {
+	case !ok:
 		return nil
 	}
 	defer s.poke()
-	result := s.post(ctx, p)
+	result := s.post(ctx, p, body)
 	if ctx.Err() != nil && result.Err != nil { // the shutdown cut it off: the receiver is not to blame
 		return ctx.Err()
 	}
@@ -127,7 +137,8 @@ func (s *sinks) deliver(ctx context.Context, m broker.Message) error {
 	ctx = context.WithoutCancel(ctx)
 	if result.Err == nil {
 		deliveries.WithLabelValues("delivered").Inc()
-		if err := insist(func() error { return s.store.delivered(ctx, p, result) }); err != nil {
+		settle := func() error { return s.store.delivered(ctx, p, result) }
+		if err := insist(func() error { return s.inTurn(settle) }); err != nil {
 			return s.leave(err)
 		}
 		return nil
@@ -160,7 +171,11 @@ func (s *sinks) fail(ctx context.Context, p parcel, result sink.Result) error {
 	if attempt < sink.MaxAttempts && !errors.Is(result.Err, errNoEvent) {
 		next = s.ladder.After(attempt)
 	}
-	off, err := s.store.failed(ctx, p, result, next)
+	var off string
+	err := s.inTurn(func() (err error) {
+		off, err = s.store.failed(ctx, p, result, next)
+		return err
+	})
 	if err != nil {
 		return s.leave(err)
 	}
@@ -177,26 +192,26 @@ func (s *sinks) fail(ctx context.Context, p parcel, result sink.Result) error {
 
 var errNoEvent = errors.New("the event is older than the organisation keeps events")
 
-// post sends the event of p.
-func (s *sinks) post(ctx context.Context, p parcel) sink.Result {
+// body is what is sent of p.
+func (s *sinks) body(ctx context.Context, p parcel) ([]byte, error) {
 	e, ok, err := s.events.one(ctx, p.OrgID, p.EventID)
 	if err == nil && !ok {
 		err = errNoEvent
 	}
 	if err != nil {
-		return sink.Result{Err: err}
+		return nil, err
 	}
-	body, err := envelope(e, p.Seq)
-	if err != nil {
-		return sink.Result{Err: err}
-	}
+	return envelope(e, p.Seq)
+}
+
+func (s *sinks) post(ctx context.Context, p parcel, body []byte) sink.Result {
 	keys := [][]byte{p.Secret}
 	if p.OldSecret != nil {
 		keys = append(keys, p.OldSecret)
 	}
 	ctx, cancel := context.WithTimeout(ctx, sink.Timeout)
 	defer cancel()
-	return s.poster.Post(ctx, p.URL, e.ID.String(), body, keys...)
+	return s.poster.Post(ctx, p.URL, p.EventID.String(), body, keys...)
 }
 
 // envelope is the body of a delivery: the line that an export has of the event.

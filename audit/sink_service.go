@@ -26,6 +26,8 @@ const (
 	// sinkHandlers is how many deliveries one process makes at once. It is far more than all sinks of
 	// an organisation may have (maxSinks × perSink), so that those which hang leave room for others.
 	sinkHandlers = 1024
+	// atOnce is how many of them are at the database at once: most connections stay with requests.
+	atOnce = 8
 	// perSink is how many deliveries of one sink are on their way at once, over all processes.
 	perSink = 8
 	// sinkPoll is how soon new events are noticed.
@@ -43,6 +45,7 @@ type sinks struct {
 	guard  sink.Guard
 	ladder broker.Ladder
 
+	turns  chan struct{} // at the database
 	wake   chan struct{}
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -76,7 +79,7 @@ func startSinks(db *tenantdb.DB, events store, c sinkConfig) (*sinks, error) {
 		store: sinkStore{db: db, sealer: sealer}, events: events,
 		broker: broker.New(c.rabbitURL, topology(c.prefix, c.ladder)), ladder: c.ladder,
 		poster: sink.NewPoster(guard), guard: guard,
-		wake: make(chan struct{}, 1),
+		turns: make(chan struct{}, atOnce), wake: make(chan struct{}, 1),
 	}
 	if err := s.broker.Open(context.Background()); err != nil {
 		return nil, err
@@ -151,6 +154,13 @@ func (s *sinks) run(ctx context.Context) {
 func (s *sinks) pass(ctx context.Context) (more bool, err error) {
 	more, err = s.fanOut(ctx)
 	return more, errors.Join(err, s.dispatch(ctx))
+}
+
+// inTurn does a delivery's work at the database.
+func (s *sinks) inTurn(work func() error) error {
+	s.turns <- struct{}{}
+	defer func() { <-s.turns }()
+	return work()
 }
 
 // poke makes the next round come at once: a delivery is done, so another may go.
