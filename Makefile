@@ -10,7 +10,7 @@ DEVSTACK := $(BIN)/devstack
 APP      := $(BIN)/tenantry
 
 # CI demands every real part; elsewhere what is missing is named at the end.
-REAL    := postgres redis rabbitmq cerbos keycloak chromium stripe-mock
+REAL    := postgres redis rabbitmq cerbos keycloak chromium stripe-mock promtool
 REQUIRE := $(if $(CI),--require '$(REAL)')
 
 # Results of an earlier run prove nothing about this machine's parts.
@@ -80,6 +80,7 @@ test-app:
 	@if [ -z "$${KEYCLOAK_URL:-}" ]; then echo 'not run: the sign-in suite against Keycloak (none here)'; fi
 	@if [ -z "$${WEBDRIVER_URL:-}" ]; then echo 'not run: the sign-in with a browser (none here)'; fi
 	@if [ -z "$${STRIPE_MOCK_URL:-}" ]; then echo 'not run: billing against the shapes of stripe-mock (none here)'; fi
+	@if [ -z "$${PROMTOOL:-}" ]; then echo 'not run: the tests of the alert rules (no promtool here)'; fi
 
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
 test-acceptance: clients

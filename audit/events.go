@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"encore.app/audit/event"
+	"encore.app/infra/platform/incident"
+	"encore.app/infra/platform/tracing"
 	"encore.dev/pubsub"
 )
 
@@ -22,9 +24,13 @@ var _ = pubsub.NewSubscription(Events, "audit-log", pubsub.SubscriptionConfig[*e
 
 // keep writes one event. It may come more than once; the log has it once.
 func (s *Service) keep(ctx context.Context, e *event.Event) error {
-	if err := s.store.append(ctx, *e); err != nil {
-		return err
+	defer incident.Recovered("audit-log", e.RequestID)
+	ctx, span := tracing.Continue(ctx, e.Traceparent, tracing.Consumer, "process audit-log")
+	span.Set("messaging.message.id", e.ID.String())
+	err := s.store.append(ctx, *e)
+	span.End(err)
+	if err == nil {
+		s.sequencer.Wake()
 	}
-	s.sequencer.Wake()
-	return nil
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/database"
+	"encore.app/infra/platform/job"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/cron"
 	"encore.dev/storage/sqldb"
@@ -41,6 +42,8 @@ var _ = cron.NewJob("audit-retention", cron.JobConfig{
 	Every:    6 * cron.Hour,
 	Endpoint: Retain,
 })
+
+var _ = job.Expect("audit.Retain", 6*time.Hour)
 
 // Retain removes the payloads, and with them the personal values, of events that are older than their
 // organisation keeps them. Their leaves stay, so every proof does. What is removed is said in the log

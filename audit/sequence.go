@@ -96,6 +96,20 @@ func (s store) waiting(ctx context.Context) ([]uuid.UUID, error) {
 	return orgs, nil
 }
 
+// unnumbered is how many leaves wait in all, and the seconds that the oldest of them has waited.
+func (s store) unnumbered(ctx context.Context) (events int64, oldest float64, err error) {
+	type state struct {
+		Events int64
+		Oldest float64
+	}
+	found, err := tenantdb.Row(ctx, s.db, tenantdb.Platform(), pgx.RowToStructByPos[state],
+		"select count(*), coalesce(extract(epoch from now() - min(recorded_at)), 0)::float8 from audit.pending")
+	if err != nil {
+		return 0, 0, fmt.Errorf("audit: pending: %w", err)
+	}
+	return found.Events, found.Oldest, nil
+}
+
 // sequenced is what one transaction of the sequencer did.
 type sequenced struct {
 	ages     []float64 // of each leaf, in seconds

@@ -26,6 +26,8 @@ const (
 	archiveEvery = 5 * time.Second
 	// adoptEvery is how often events are looked for that an older version wrote.
 	adoptEvery = 5 * time.Second
+	// lagEvery is how often it is measured how far the numbers are behind.
+	lagEvery = 5 * time.Second
 )
 
 var (
@@ -37,6 +39,14 @@ var (
 	sequencedTotal = promauto.NewCounter(prometheus.CounterOpts{
 		Name: "tenantry_audit_sequenced_total",
 		Help: "Events that got their number.",
+	})
+	unnumbered = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_audit_unnumbered_events",
+		Help: "Events that are written and have no number yet.",
+	})
+	unnumberedAge = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_audit_unnumbered_oldest_seconds",
+		Help: "Age of the oldest of them; 0 if there is none.",
 	})
 	tamperedLogs = promauto.NewGauge(prometheus.GaugeOpts{
 		Name: "tenantry_audit_tampered_logs",
@@ -72,6 +82,7 @@ func (q *sequencer) start() {
 	q.done.Go(func() { q.loop(ctx, sequencePoll, q.wake, q.pass) })
 	q.done.Go(func() { q.loop(ctx, archiveEvery, nil, q.put) })
 	q.done.Go(func() { q.loop(ctx, adoptEvery, nil, q.store.adopt) })
+	q.done.Go(func() { q.loop(ctx, lagEvery, nil, q.measure) })
 }
 
 // Close stops the sequencer and waits for it. What it had claimed is in the database still.
@@ -168,6 +179,16 @@ func (q *sequencer) drain(ctx context.Context, orgs []uuid.UUID) error {
 			return nil
 		}
 	}
+}
+
+// measure says how far the numbers are behind. What cannot be read keeps its last value.
+func (q *sequencer) measure(ctx context.Context) error {
+	events, oldest, err := q.store.unnumbered(ctx)
+	if err == nil {
+		unnumbered.Set(float64(events))
+		unnumberedAge.Set(oldest)
+	}
+	return err
 }
 
 // accuse makes a contradiction known, once a log.

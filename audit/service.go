@@ -23,7 +23,9 @@ import (
 	"encore.app/audit/sink"
 	"encore.app/infra/platform/database"
 	"encore.app/infra/platform/outbox"
+	"encore.app/infra/platform/telemetry"
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/infra/platform/tracing"
 	"encore.dev/pubsub"
 	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
@@ -48,6 +50,9 @@ type Service struct {
 const startWithin = 15 * time.Second
 
 func initService() (*Service, error) {
+	if err := telemetry.Setup(); err != nil {
+		return nil, err
+	}
 	db := tenantdb.New(sqldb.Driver[*pgxpool.Pool](database.DB))
 	store := newStore(db)
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
@@ -85,6 +90,7 @@ func initService() (*Service, error) {
 					if err := json.Unmarshal(payload, e); err != nil {
 						return fmt.Errorf("%w: %w", outbox.ErrMalformed, err)
 					}
+					e.Traceparent = tracing.Traceparent(ctx)
 					_, err := events.Publish(ctx, e)
 					return err
 				},
@@ -98,5 +104,7 @@ func initService() (*Service, error) {
 func (s *Service) Shutdown(p shutdown.Progress) error {
 	s.relay.Close()
 	s.sequencer.Close()
-	return s.sinks.stop(p.ForceCloseTasks)
+	err := s.sinks.stop(p.ForceCloseTasks)
+	telemetry.Flush(p.ForceShutdown)
+	return err
 }

@@ -37,11 +37,23 @@ var (
 		Name: "tenantry_queue_dead",
 		Help: "Dead letters, by queue.",
 	}, []string{"queue"})
+	brokerWaiting = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tenantry_broker_messages",
+		Help: "Messages that the broker holds, by queue and state: waiting for a consumer, dead.",
+	}, []string{"queue", "state"})
+	brokerConsumers = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tenantry_broker_consumers",
+		Help: "Consumers that the broker knows, by queue; 0 also where it cannot be asked.",
+	}, []string{"queue"})
 )
 
 // measure says how far behind the queues are. What cannot be read keeps its last value; a topic that
 // has nothing left is 0.
 func (s *sinks) measure(ctx context.Context) {
+	stats := s.brokerStats(ctx)
+	brokerWaiting.WithLabelValues(sinkQueue, "waiting").Set(float64(stats.Depth))
+	brokerWaiting.WithLabelValues(sinkQueue, "dead").Set(float64(stats.Dead))
+	brokerConsumers.WithLabelValues(sinkQueue).Set(float64(stats.Consumers))
 	queues, err := s.queues(ctx, s.topics)
 	if err != nil {
 		return

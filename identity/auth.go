@@ -10,7 +10,9 @@ import (
 	"encore.app/identity/secret"
 	"encore.app/identity/token"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/incident"
 	"encore.app/infra/platform/ratelimit"
+	"encore.app/infra/platform/redact"
 	"encore.app/infra/platform/request"
 	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
@@ -32,14 +34,19 @@ type Credentials struct {
 //
 //encore:authhandler
 func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, *principal.Caller, error) {
+	defer incident.Recovered("identity.Authenticate", in.RequestID)
 	caller, err := s.authenticate(ctx, in.Authorization)
+	count(err)
 	if err != nil {
 		if in.Authorization != "" { // a public endpoint may be called with none, and probes are
 			err = tooOften(in.Forwarded, err)
 		}
 		refused := fault.Finish(err, in.RequestID)
 		if cause := fault.Cause(refused); cause != nil { // nobody after this sees it
-			rlog.Error("caller not verified", "request_id", in.RequestID, "err", cause)
+			rlog.Error("caller not verified", "request_id", in.RequestID, "err", redact.Error(cause))
+		}
+		if refused.Code == errs.Internal {
+			incident.Send(incident.Of(refused, "identity.Authenticate", in.RequestID, ""))
 		}
 		return "", nil, refused
 	}

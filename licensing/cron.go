@@ -3,7 +3,9 @@ package licensing
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"encore.app/infra/platform/job"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
 	"encore.dev/cron"
@@ -15,6 +17,8 @@ var _ = cron.NewJob("billing-reconciliation", cron.JobConfig{
 	Schedule: "30 2 * * *",
 	Endpoint: Reconcile,
 })
+
+var _ = job.Expect("licensing.Reconcile", 24*time.Hour)
 
 // Reconcile has every customer's state at Stripe looked at, those included that Stripe knows and we do
 // not. Whatever it corrects is drift: counted, reported, and told to the organisation's audit log. It

@@ -40,8 +40,8 @@ const (
 //
 // Seq, LeafHash, Erased and Commitments are the log's to say and zero until it has: the number of
 // the entry, from 1 without a gap; the hash of its leaf, in base64; which fields were personal data
-// of somebody who has been erased; and what stands in the leaf for each personal field. Person and
-// Personal are for the log alone; nobody reads them there.
+// of somebody who has been erased; and what stands in the leaf for each personal field. Person,
+// Personal and Traceparent are for the log alone; nobody reads them there.
 type Event struct {
 	ID            uuid.UUID       `json:"id"`
 	OrgID         uuid.UUID       `json:"org_id"`
@@ -63,6 +63,8 @@ type Event struct {
 
 	Person   *uuid.UUID `json:"person,omitempty"` // whose address IP is
 	Personal []Personal `json:"personal,omitempty"`
+
+	Traceparent string `json:"traceparent,omitempty"` // of the step that published it
 }
 
 // Actor is who acted. ImpersonatorID is who acted in their name, or "".

@@ -65,7 +65,7 @@ func (c *Client) checkBatch(ctx context.Context, form *cerbos.Principal, queries
 		req.Resources = append(req.Resources, &requestv1.CheckResourcesRequest_ResourceEntry{Actions: q.Actions, Resource: resource.Proto()})
 	}
 	version := c.digest() // before the call: an answer is never credited to policies newer than it
-	res, err := call(ctx, c, c.stub.CheckResources, req)
+	res, err := call(ctx, c, "CheckResources", c.stub.CheckResources, req)
 	if err != nil {
 		return nil, err
 	}

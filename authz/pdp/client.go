@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"encore.app/infra/platform/tracing"
 	svcv1 "github.com/cerbos/cerbos/api/genpb/cerbos/svc/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -81,13 +83,20 @@ func (c *Client) Close() error { return c.conn.Close() }
 
 // call runs one request under the deadline and tries once more where the
 // connection was lost, which is safe because decisions have no effect.
-func call[Req, Res any](ctx context.Context, c *Client, do func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (Res, error) {
+func call[Req, Res any](ctx context.Context, c *Client, name string, do func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (Res, error) {
+	start := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
+	bounded, span := tracing.Start(bounded, tracing.Client, "cerbos "+name)
+	if trace := tracing.Traceparent(bounded); trace != "" {
+		bounded = metadata.AppendToOutgoingContext(bounded, "traceparent", trace)
+	}
 	res, err := do(bounded, req)
 	if status.Code(err) == codes.Unavailable && bounded.Err() == nil {
 		res, err = do(bounded, req)
 	}
+	span.End(err)
+	calls.WithLabelValues(name, status.Code(err).String()).Observe(time.Since(start).Seconds())
 	if err == nil {
 		return res, nil
 	}

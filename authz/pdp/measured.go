@@ -22,6 +22,11 @@ var (
 		Help:    "Time to decide, by call (check, batch, plan) and by the slowest layer that had to answer.",
 		Buckets: []float64{.000002, .00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25},
 	}, []string{"call", "layer"})
+	calls = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "tenantry_pdp_call_duration_seconds",
+		Help:    "Calls to the decision point, one retry included, by method and gRPC code.",
+		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5},
+	}, []string{"method", "code"})
 	faults = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "tenantry_authz_faults_total",
 		Help: "Questions that got no decision: unavailable, invalid (does not fit the schemas), unmatched (unknown kind or action), unsafe. All but the first are bugs: alert on them.",

@@ -24,7 +24,7 @@ func (c *Client) Plan(ctx context.Context, p *principal.Principal, action, kind 
 		return nil, err
 	}
 	version := c.digest() // before the call, as for a check
-	res, err := call(ctx, c, c.stub.PlanResources, &requestv1.PlanResourcesRequest{
+	res, err := call(ctx, c, "PlanResources", c.stub.PlanResources, &requestv1.PlanResourcesRequest{
 		Action:      action,
 		IncludeMeta: true,
 		Principal:   form.Proto(),

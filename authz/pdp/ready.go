@@ -47,6 +47,6 @@ func (c *Client) Ready(ctx context.Context) error {
 
 // Version is the release of the decision point.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	res, err := call(ctx, c, c.stub.ServerInfo, &requestv1.ServerInfoRequest{})
+	res, err := call(ctx, c, "ServerInfo", c.stub.ServerInfo, &requestv1.ServerInfoRequest{})
 	return res.GetVersion(), err
 }

@@ -36,6 +36,14 @@ var (
 		Name: "tenantry_authz_policies_broken",
 		Help: "1 while policies on the decision point's disk do not load, and the last good ones are served.",
 	})
+	policiesUnreleased = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_authz_policies_unreleased",
+		Help: "1 while the decision point serves other policies than this build was released with.",
+	})
+	policiesSeen = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_authz_policies_seen_timestamp_seconds",
+		Help: "When the decision point last said which policies it serves; 0 if it never did.",
+	})
 	policiesChanged = promauto.NewCounter(prometheus.CounterOpts{
 		Name: "tenantry_authz_policies_changed_total",
 		Help: "Changes of the served policies that were noticed.",
@@ -134,6 +142,11 @@ func (s *Serving) look(ctx context.Context) {
 		s.stamp, s.edited = stamp, ""
 	}
 	next.Digest = s.stamp + s.edited
+	policiesSeen.SetToCurrentTime()
+	policiesUnreleased.Set(0)
+	if s.cfg.Released != "" && next.Digest != s.cfg.Released {
+		policiesUnreleased.Set(1)
+	}
 	if old := s.State(); next != old {
 		s.state.Store(&next)
 		s.report(old, next)
@@ -210,7 +223,7 @@ func (c *Client) Stamp(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	res, err := call(ctx, c, c.stub.CheckResources, &requestv1.CheckResourcesRequest{
+	res, err := call(ctx, c, "CheckResources", c.stub.CheckResources, &requestv1.CheckResourcesRequest{
 		Principal: form.Proto(),
 		Resources: []*requestv1.CheckResourcesRequest_ResourceEntry{{
 			Actions:  []string{stampAction},

@@ -23,6 +23,7 @@ type appConfig struct {
 	roles    string   // "" is all
 	unset    []string // variables that it must not inherit
 	env      []string // variables of its own
+	log      *os.File // where it logs to; nil is a file that goes with the start
 }
 
 // app is a running process of the app.
@@ -53,9 +54,11 @@ func startApp(ctx context.Context, cfg appConfig) (*app, error) {
 	for _, name := range cfg.unset {
 		cmd.Env = append(cmd.Env, name+"=")
 	}
-	log, err := os.CreateTemp("", "tenantry-app-*.log")
-	if err != nil {
-		return nil, err
+	log := cfg.log
+	if log == nil {
+		if log, err = os.CreateTemp("", "tenantry-app-*.log"); err != nil {
+			return nil, err
+		}
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -73,7 +76,9 @@ func startApp(ctx context.Context, cfg appConfig) (*app, error) {
 		text, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("the app did not start: %w\n%s", err, text)
 	}
-	os.Remove(log.Name())
+	if cfg.log == nil {
+		os.Remove(log.Name())
+	}
 	if cfg.seed {
 		err = seed.Run(ctx, seed.Config{DatabaseURL: cfg.database, Issuer: os.Getenv("OIDC_ISSUER_URL"), DemoRealm: "../keycloak/demo.json"})
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // partNames is the order in which parts are reported.
-var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer", "stripe", "keycloak", "chromium", "stripe-mock"}
+var partNames = []string{"postgres", "redis", "rabbitmq", "cerbos", "issuer", "stripe", "keycloak", "chromium", "stripe-mock", "promtool"}
 
 // plan is how one part is had.
 type plan struct {
@@ -36,7 +36,7 @@ type started struct {
 }
 
 func (s *stack) plan() []plan {
-	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos(), s.planIssuer(), s.planStripe(), s.planKeycloak(), s.planChromium(), s.planStripeMock()}
+	return []plan{s.planPostgres(), s.planRedis(), s.planRabbitMQ(), s.planCerbos(), s.planIssuer(), s.planStripe(), s.planKeycloak(), s.planChromium(), s.planStripeMock(), s.planPromtool()}
 }
 
 func (s *stack) planPostgres() plan {

@@ -10,9 +10,14 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/incident"
+	"encore.app/infra/platform/job"
 	"encore.app/infra/platform/ratelimit"
+	"encore.app/infra/platform/redact"
 	"encore.app/infra/platform/request"
+	"encore.app/infra/platform/tracing"
 	encore "encore.dev"
+	"encore.dev/beta/errs"
 	"encore.dev/middleware"
 	"encore.dev/rlog"
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +32,7 @@ var durations = promauto.NewHistogramVec(prometheus.HistogramOpts{
 
 // exchange is what the layers of the gateway learn about one request.
 type exchange struct {
+	cron      bool // called by the scheduler, not by anybody
 	info      request.Info
 	trail     *authz.Trail
 	principal *principal.Principal
@@ -47,7 +53,7 @@ func exchangeOf(ctx context.Context) *exchange {
 }
 
 func newExchange(data *encore.Request) *exchange {
-	x := &exchange{info: request.Info{
+	x := &exchange{cron: data.CronIdempotencyKey != "", info: request.Info{
 		ID:    data.Headers.Get("X-Request-ID"),
 		IP:    request.ClientIP(data.Headers),
 		Route: data.Service + "." + data.Endpoint,
@@ -58,10 +64,31 @@ func newExchange(data *encore.Request) *exchange {
 	return x
 }
 
-// finish writes the request's one log line and its measurement.
-func (x *exchange) finish(resp middleware.Response, took time.Duration) {
+// traced begins the step of the request. Encore's own trace ids are no W3C ones; ours are.
+func traced(ctx context.Context, data *encore.Request) (context.Context, tracing.Span) {
+	if !tracing.On() {
+		return ctx, tracing.Span{}
+	}
+	from := tracing.Caller{Traceparent: data.Headers.Get("Traceparent"), Tracestate: data.Headers.Get("Tracestate")}
+	if data.Trace != nil {
+		from.TraceID = data.Trace.TraceID
+	}
+	return tracing.Request(ctx, from, data.Service+"."+data.Endpoint)
+}
+
+// finish writes the request's one log line and its measurement, ends its step, and reports what
+// somebody should look at. failed is the error as it came, resp has it as it leaves.
+func (x *exchange) finish(resp middleware.Response, failed error, took time.Duration, span tracing.Span) {
 	status := statusOf(resp)
 	durations.WithLabelValues(x.info.Route, strconv.Itoa(status)).Observe(took.Seconds())
+	if x.cron {
+		job.Ran(x.info.Route, failed == nil, took)
+	}
+	decision, decided := x.trail.Last()
+	if e := fault.As(resp.Err); e != nil && (e.Code == errs.Internal || e.Code == errs.Unknown) {
+		incident.Send(incident.Of(failed, x.info.Route, x.info.ID, decision.ID))
+	}
+	x.endStep(span, status, decision.ID)
 
 	fields := []any{
 		"request_id", x.info.ID, "route", x.info.Route,
@@ -70,14 +97,31 @@ func (x *exchange) finish(resp middleware.Response, took time.Duration) {
 	if p := x.principal; p != nil {
 		fields = append(fields, "actor", p.ID(), "org_id", p.OrgID(), "audience", p.Caller.Audience)
 	}
-	if made, ok := x.trail.Last(); ok {
-		fields = append(fields, "decision_id", made.Decision.ID, "policy_version", made.PolicyVersion, "cached", made.Cached)
+	if decided {
+		fields = append(fields, "decision_id", decision.ID, "policy_version", decision.PolicyVersion, "cached", decision.Cached)
 	}
 	if x.cause != nil {
-		rlog.Error("request", append(fields, "err", x.cause.Error())...)
+		rlog.Error("request", append(fields, "err", redact.Error(x.cause))...)
 		return
 	}
 	rlog.Info("request", fields...)
+}
+
+// endStep tells the trace what the log line tells.
+func (x *exchange) endStep(span tracing.Span, status int, decision string) {
+	if span.On() {
+		span.SetInt("http.response.status_code", status)
+		span.Set("tenantry.request_id", x.info.ID)
+		span.Set("tenantry.decision_id", decision)
+		if p := x.principal; p != nil {
+			span.Set("tenantry.org_id", p.OrgID())
+			span.Set("tenantry.audience", p.Caller.Audience)
+		}
+		if status >= http.StatusInternalServerError {
+			span.Fail(strconv.Itoa(status))
+		}
+	}
+	span.End(nil)
 }
 
 // causeOf is what must be logged and not sent.

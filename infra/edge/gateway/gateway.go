@@ -1,6 +1,6 @@
 // Package gateway stands in front of every endpoint of every service, in the order of this file:
 //
-//	Observe  names the request, logs it, measures it, and makes every error fit to leave
+//	Observe  names the request, traces it, logs it, measures it, and makes every error fit to leave
 //	Harden   adds the headers that tell browsers and caches to keep their hands off
 //	Admit    turns caller and path into a principal: right audience, member of the organisation
 //	Limit    counts the call against caller and organisation, or against the address
@@ -25,21 +25,23 @@ import (
 	"encore.dev/middleware"
 )
 
-// Observe names the request, logs it, measures it, and makes every error fit to leave.
+// Observe names the request, traces it, logs it, measures it, and makes every error fit to leave.
 //
 //encore:middleware global target=all
 func Observe(req middleware.Request, next middleware.Next) middleware.Response {
 	start := time.Now()
 	x := newExchange(req.Data())
-	ctx := request.NewContext(context.WithValue(req.Context(), exchangeKey{}, x), x.info)
+	ctx, span := traced(req.Context(), req.Data())
+	ctx = request.NewContext(context.WithValue(ctx, exchangeKey{}, x), x.info)
 	ctx, x.trail = authz.WithTrail(ctx)
 	resp := next(req.WithContext(ctx))
-	if resp.Err != nil {
-		x.cause = causeOf(resp.Err)
-		resp.HTTPStatus = fault.Status(resp.Err)
-		resp.Err = fault.Finish(resp.Err, x.info.ID)
+	failed := resp.Err
+	if failed != nil {
+		x.cause = causeOf(failed)
+		resp.HTTPStatus = fault.Status(failed)
+		resp.Err = fault.Finish(failed, x.info.ID)
 	}
-	x.finish(resp, time.Since(start))
+	x.finish(resp, failed, time.Since(start), span)
 	return resp
 }
 

@@ -3,7 +3,9 @@ package idempotency
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"encore.app/infra/platform/job"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/cron"
 	"github.com/jackc/pgx/v5"
@@ -21,6 +23,8 @@ var _ = cron.NewJob("idempotency-reaper", cron.JobConfig{
 	Every:    1 * cron.Hour,
 	Endpoint: Reap,
 })
+
+var _ = job.Expect("idempotency.Reap", time.Hour)
 
 // reapAtOnce bounds one statement, so that the table is never locked for long.
 const reapAtOnce = 10_000

@@ -23,6 +23,7 @@ import (
 	"encore.app/infra/platform/keyvalue"
 	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/request"
+	"encore.app/infra/platform/telemetry"
 )
 
 var secrets struct {
@@ -50,8 +51,9 @@ type Service struct {
 	last    map[string]Part // never changed once it is here
 }
 
-// Shutdown ends the connections that are this service's own.
-func (s *Service) Shutdown(shutdown.Progress) error {
+// Shutdown sends what is left to tell, and ends the connections that are this service's own.
+func (s *Service) Shutdown(p shutdown.Progress) error {
+	telemetry.Flush(p.ForceShutdown)
 	return errors.Join(s.redis.Close(), s.broker.close())
 }
 
@@ -61,7 +63,7 @@ func initService() (*Service, error) {
 	_, badLimits := ratelimit.Configured()
 	proxies, badProxies := request.Proxies()
 	_, badDocs := docsServed(secrets.DOCS, encore.Meta().Environment)
-	if err := errors.Join(err, badLimits, badProxies, badDocs); err != nil {
+	if err := errors.Join(err, badLimits, badProxies, badDocs, telemetry.Setup()); err != nil {
 		return nil, err
 	}
 	if guarded(encore.Meta().Environment) {
@@ -73,6 +75,7 @@ func initService() (*Service, error) {
 			return nil, err
 		}
 	}
+	databasePool.Store(pool)
 	broker := &rabbit{url: secrets.RABBITMQ_URL}
 	return &Service{redis: redis, broker: broker, parts: []part{
 		{name: "postgres", required: true, ping: pool.Ping},
@@ -159,6 +162,7 @@ func (s *Service) Metrics(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this needs OPS_TOKEN as bearer token", http.StatusUnauthorized)
 		return
 	}
+	s.measureParts(r.Context())
 	w.Header().Set("Cache-Control", "no-store")
 	promhttp.Handler().ServeHTTP(w, r)
 }

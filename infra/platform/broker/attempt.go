@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"encore.app/infra/platform/incident"
+	"encore.app/infra/platform/redact"
 	"encore.dev/rlog"
 )
 
@@ -56,7 +58,7 @@ func (c *Consumer) attempt(tasks context.Context, l Ladder, m Message) verdict {
 	handled.WithLabelValues(c.Queue, string(v.kind)).Observe(time.Since(start).Seconds())
 	if v.kind == dead {
 		attempts.WithLabelValues(c.Queue).Observe(float64(m.Attempt))
-		rlog.Error("message given up", "queue", c.Queue, "message_id", m.ID, "attempt", m.Attempt, "reason", string(v.dead.Reason), "err", v.dead.Error)
+		rlog.Error("message given up", "queue", c.Queue, "message_id", m.ID, "attempt", m.Attempt, "reason", string(v.dead.Reason), "err", redact.Text(v.dead.Error))
 	}
 	return v
 }
@@ -98,9 +100,10 @@ func (c *Consumer) letter(m Message, reason Reason, err error) DeadLetter {
 func (c *Consumer) call(ctx context.Context, m Message) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			rlog.Error("message handler panicked", "queue", c.Queue, "message_id", m.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			rlog.Error("message handler panicked", "queue", c.Queue, "message_id", m.ID, "panic", redact.Text(fmt.Sprint(v)), "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
+	defer incident.Recovered(c.Queue, "")
 	return c.Handle(ctx, m)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"encore.app/infra/platform/broker"
+	"encore.app/infra/platform/incident"
 	"encore.app/infra/platform/tenantdb"
 	"github.com/jackc/pgx/v5"
 )
@@ -55,6 +56,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 	if err != nil {
 		return fmt.Errorf("deadletter: keep: %w", err)
 	}
+	incident.Send(incident.Report{Kind: incident.Dead, Where: l.Queue, Reason: string(l.Reason)})
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -26,7 +27,18 @@ var secrets struct {
 	REDIS_URL string
 }
 
-var process = sync.OnceValues(func() (*Store, error) { return Open(secrets.REDIS_URL) })
+var process = sync.OnceValues(func() (*Store, error) {
+	s, err := Open(secrets.REDIS_URL)
+	if err != nil {
+		return nil, err
+	}
+	s.AddHook(measure{})
+	opened.Store(s)
+	return s, nil
+})
+
+// opened is the process's store, once it is there.
+var opened atomic.Pointer[Store]
 
 // Process is the Redis that everything in this process shares.
 func Process() (*Store, error) { return process() }

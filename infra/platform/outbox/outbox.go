@@ -4,7 +4,8 @@
 // A [Relay] publishes rows; the consumer deletes the row ([Settle]) in the transaction of its effect.
 // A row that was published but not settled in time is published again: a broker that loses messages
 // delays them, it cannot lose them. Delivery is therefore at least once, and a consumer must
-// recognise a message by its id.
+// recognise a message by its id. A row remembers the trace of its transaction, and its publication is a
+// step of that.
 //
 // Messages of a topic are published many at once and in no order, except where a key is given
 // ([AddOrdered]): of one key the next is published when the one before it is settled or dead.
@@ -15,6 +16,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"encore.app/infra/platform/tracing"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -43,7 +45,8 @@ func add(ctx context.Context, tx pgx.Tx, topic string, key *string, id uuid.UUID
 		return fmt.Errorf("outbox: encode %s: %w", topic, err)
 	}
 	var batch pgx.Batch
-	batch.Queue("insert into platform.outbox (id, topic, key, payload) values ($1, $2, $3, $4)", id, topic, key, payload)
+	batch.Queue("insert into platform.outbox (id, topic, key, payload, traceparent) values ($1, $2, $3, $4, nullif($5, ''))",
+		id, topic, key, payload, tracing.Traceparent(ctx))
 	batch.Queue("select pg_notify($1, '')", channel)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("outbox: add to %s: %w", topic, err)

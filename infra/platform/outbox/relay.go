@@ -10,7 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"encore.app/infra/platform/incident"
+	"encore.app/infra/platform/redact"
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/infra/platform/tracing"
 	"encore.app/infra/platform/wake"
 	"encore.dev/rlog"
 	"encore.dev/types/uuid"
@@ -149,10 +152,11 @@ func (r *Relay) measure(ctx context.Context) {
 }
 
 type row struct {
-	ID       uuid.UUID
-	Topic    string
-	Payload  json.RawMessage
-	Attempts int
+	ID          uuid.UUID
+	Topic       string
+	Payload     json.RawMessage
+	Attempts    int
+	Traceparent string
 }
 
 // claim takes the oldest rows that are due and pushes their next turn into the future, so that a
@@ -170,7 +174,7 @@ update platform.outbox o
         order by due_at, id
         limit $1
           for update skip locked)
-returning id, topic, payload, attempts`
+returning id, topic, payload, attempts, coalesce(traceparent, '')`
 
 // pass publishes one batch and says how many rows it claimed.
 func (r *Relay) pass(ctx context.Context) (int, error) {
@@ -245,11 +249,17 @@ func (r *Relay) hand(ctx context.Context, row row, away error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishWithin)
 	defer cancel()
+	ctx, relayed := tracing.Continue(ctx, row.Traceparent, tracing.Internal, "outbox "+row.Topic)
+	ctx, sent := tracing.Start(ctx, tracing.Producer, "publish "+row.Topic)
+	sent.Set("messaging.destination.name", row.Topic)
+	sent.Set("messaging.message.id", row.ID.String())
 	start := time.Now()
 	err := r.cfg.Topics[row.Topic](ctx, row.Payload)
 	if err == nil {
 		publishing.WithLabelValues(row.Topic).Observe(time.Since(start).Seconds())
 	}
+	sent.End(err)
+	relayed.End(err)
 	return err
 }
 
@@ -258,7 +268,8 @@ func (r *Relay) hand(ctx context.Context, row row, away error) error {
 func (r *Relay) settle(ctx context.Context, b *batch) error {
 	for _, d := range b.dead {
 		published.WithLabelValues(d.Topic, "dead").Inc()
-		rlog.Error("outbox message is dead", "topic", d.Topic, "message_id", d.ID, "attempts", d.Attempts, "err", d.cause)
+		rlog.Error("outbox message is dead", "topic", d.Topic, "message_id", d.ID, "attempts", d.Attempts, "err", redact.Error(d.cause))
+		incident.Send(incident.Report{Kind: incident.Dead, Where: d.Topic, Reason: "retries_exhausted", Err: d.cause})
 		err := r.mark(ctx, "update platform.outbox set dead_at = now(), last_error = $2 where id = $1", d.ID, d.cause.Error())
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package tenantdb
 import (
 	"context"
 
+	"encore.app/infra/platform/tracing"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -47,13 +48,17 @@ func held(ctx context.Context) *Hold {
 
 // run is Tx inside the hold: an error undoes what fn did and nothing before it.
 func (h *Hold) run(ctx context.Context, scope Scope, fn func(pgx.Tx) error) error {
-	return reached(ctx, pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error {
+	ctx, span := tracing.Start(ctx, tracing.Internal, "savepoint")
+	fn = spanned(span, fn)
+	err := pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error {
 		org, user, platform := scope.settings()
 		if _, err := tx.Exec(ctx, setContext, org, user, platform); err != nil {
 			return err
 		}
 		return fn(tx)
-	}))
+	})
+	end(span, err)
+	return reached(ctx, err)
 }
 
 // sender is what takes a pipeline: the pool, or a transaction of it.

@@ -14,6 +14,7 @@ import (
 	"net"
 
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tracing"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -80,7 +81,10 @@ func (db *DB) begin(ctx context.Context, begin string, scope Scope, fn func(pgx.
 	// into the text; one text means one round trip for BEGIN and its context.
 	begin += fmt.Sprintf("; select set_config('app.org_id', '%s', true), set_config('app.user_id', '%s', true), set_config('app.platform', '%s', true)",
 		org, user, platform)
-	return reached(ctx, pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, fn))
+	ctx, span := tracing.Start(ctx, tracing.Internal, "transaction")
+	err := pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{BeginQuery: begin}, spanned(span, fn))
+	end(span, err)
+	return reached(ctx, err)
 }
 
 const setContext = "select set_config('app.org_id', $1, true), set_config('app.user_id', $2, true), set_config('app.platform', $3, true)"
@@ -104,7 +108,7 @@ func send[T any](ctx context.Context, to sender, scope Scope, collect pgx.RowToF
 	var batch pgx.Batch
 	batch.Queue(setContext, org, user, platform)
 	batch.Queue(sql, args...)
-	results := to.SendBatch(ctx, &batch)
+	results := pipeline(ctx, to, &batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
 		return nil, reached(ctx, err)
@@ -127,9 +131,11 @@ func (db *DB) Send(ctx context.Context, scope Scope, batch *pgx.Batch) error {
 	scoped.Queue(setContext, org, user, platform)
 	scoped.QueuedQueries = append(scoped.QueuedQueries, batch.QueuedQueries...)
 	if h := held(ctx); h != nil {
-		return reached(ctx, pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &scoped).Close() }))
+		return reached(ctx, pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error {
+			return pipeline(ctx, tx, &scoped).Close()
+		}))
 	}
-	return reached(ctx, db.pool.SendBatch(ctx, &scoped).Close())
+	return reached(ctx, pipeline(ctx, db.pool, &scoped).Close())
 }
 
 // QueueRow adds to a batch for Send the reading of a row that may be there; found is called with it.

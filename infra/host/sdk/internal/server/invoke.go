@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 
 	encore "encore.dev"
+	"encore.dev/beta/errs"
 	"encore.dev/internal/applog"
 	"encore.dev/internal/scope"
 	"encore.dev/middleware"
@@ -24,7 +26,7 @@ func (s *Server) runFrom(i int, t *target, req middleware.Request, end handler) 
 	defer func() {
 		if r := recover(); r != nil {
 			s.logPanic(req.Context(), r)
-			resp = middleware.Response{Err: errInternal}
+			resp = middleware.Response{Err: panicked()}
 		}
 	}()
 	if i == len(t.chain) {
@@ -65,6 +67,15 @@ func (t *target) callTyped(ctx context.Context, path []any, req any) middleware.
 func (s *Server) fault(ctx context.Context, err error) error {
 	applog.InScope(s.log.Error(), scope.Either(ctx)).Err(err).Msg("request failed")
 	return errInternal
+}
+
+// panicked is errInternal that knows, for the middleware outside, where the panic came from. It is made
+// where the panic is recovered.
+func panicked() error {
+	pcs := make([]uintptr, 64)
+	e := *errInternal
+	e.Meta = errs.Metadata{"panic": pcs[:runtime.Callers(3, pcs)]}
+	return &e
 }
 
 func (s *Server) logPanic(ctx context.Context, r any) {

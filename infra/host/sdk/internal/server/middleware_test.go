@@ -143,6 +143,9 @@ func TestMiddlewareSeesTheCall(t *testing.T) {
 	if got := a.do("POST", "/v/7", `{"title":"boom"}`, ok...); got.status != 500 || got.header.Get("X-Seen") != "yes" || errs.Code(inner.Err) != errs.Internal {
 		t.Errorf("a panic reaches middleware as an error: %+v, %v", got, inner.Err)
 	}
+	if stack, ok := errs.Meta(inner.Err)["panic"].([]uintptr); !ok || len(stack) == 0 {
+		t.Errorf("where it came from is not known: %v", errs.Meta(inner.Err))
+	}
 	<-seen
 	for _, refused := range []answer{a.do("POST", "/v/7", "x", ok...), a.do("POST", "/v/7", "{}", ok...), a.do("POST", "/v/7", "{}")} {
 		if refused.status != 400 && refused.status != 401 {
@@ -164,8 +167,8 @@ func TestSuccessIsNotLogged(t *testing.T) {
 	if a.log.String() != "" {
 		t.Errorf("the app's middleware logs requests: %s", a.log.String())
 	}
-	a.do("GET", "/nope?token=secret", "")
-	if out := a.log.String(); !strings.Contains(out, `"path":"/nope"`) || !strings.Contains(out, `"status":404`) || strings.Contains(out, "secret") {
+	a.do("GET", "/nope-secret?token=secret", "")
+	if out := a.log.String(); !strings.Contains(out, `"status":404`) || !strings.Contains(out, `"outcome":"failed"`) || strings.Contains(out, "secret") {
 		t.Errorf("got %s", out)
 	}
 }

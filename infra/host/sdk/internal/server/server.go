@@ -230,10 +230,8 @@ func (s *Server) serveUnrouted(w http.ResponseWriter, r *http.Request, c *call, 
 	return s.writeError(w, c, errNotFound, 0)
 }
 
-// maxLoggedPath bounds what a line repeats of a path that nobody knows.
-const maxLoggedPath = 256
-
-// logRefused writes the line of a request that never reached the app's middleware.
+// logRefused writes the line of a request that never reached the app's middleware. A path that nobody
+// knows may hold anything, so it is not repeated.
 func (s *Server) logRefused(c *call, r *http.Request, status int) {
 	e := s.log.Info()
 	if e == nil {
@@ -241,12 +239,14 @@ func (s *Server) logRefused(c *call, r *http.Request, status int) {
 	}
 	e = applog.InScope(e, &c.scope).Str("method", r.Method).Int("status", status).
 		Float64("duration_ms", float64(time.Since(c.started).Microseconds())/1000)
-	if t := c.to; t != nil {
-		e = e.Str("route", t.Path)
-	} else {
-		e = e.Str("path", r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)])
+	if t := c.to; t != nil && t.own == nil {
+		e = e.Str("route", t.Service+"."+t.Name)
 	}
-	e.Msg("request refused")
+	outcome := "failed"
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		outcome = "denied"
+	}
+	e.Str("outcome", outcome).Msg("request refused")
 }
 
 // serveTyped serves an endpoint that has request and response structs.
