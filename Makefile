@@ -44,7 +44,7 @@ test: $(DEVSTACK) ## everything the project can prove, against real parts
 
 # What make test runs once the parts are there.
 .PHONY: test-parts test-host test-app test-acceptance
-test-parts: check policies test-host test-app test-acceptance
+test-parts: check policies test-host test-app test-acceptance readme
 
 check: ## Encore's rules, formatting, vet, and whether the OpenAPI documents are those of the code
 	@unformatted=$$(find . -path ./.dev -prune -o -name '*.go' -exec gofmt -l {} +); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
@@ -96,6 +96,10 @@ bench-webhook: $(DEVSTACK) ## Stripe's deliveries while ten thousand customers a
 	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench WebhookDuringSync -benchtime 1x -timeout 20m ./licensing
 
 OPENAPI := docs/openapi
+.PHONY: readme
+readme: ## do what the README says, from the top, in a copy that has nothing local
+	@go test -count=1 -timeout 20m -tags readme ./infra/readme
+
 openapi: ## write the OpenAPI documents, one an audience, from the annotated code
 	@mkdir -p $(OPENAPI)
 	@$(HOST) openapi --title Tenantry --version 1 --dir $(OPENAPI)
