@@ -71,6 +71,8 @@ func New(cfg Config) (*Client, error) {
 		grpc.WithTransportCredentials(creds),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: reconnectWithin}),
 		grpc.WithDisableServiceConfig(), // no DNS lookups for one
+		// Several decision points behind one name share the questions.
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("pdp: address %q: %w", cfg.Addr, err)
