@@ -44,7 +44,7 @@ test: $(DEVSTACK) ## everything the project can prove, against real parts
 
 # What make test runs once the parts are there.
 .PHONY: test-parts test-host test-app test-acceptance
-test-parts: check policies test-host test-app test-acceptance readme
+test-parts: check check-deploy policies test-host test-app test-acceptance readme
 
 check: ## Encore's rules, formatting, vet, and whether the OpenAPI documents are those of the code
 	@unformatted=$$(find . -path ./.dev -prune -o -name '*.go' -exec gofmt -l {} +); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
@@ -160,6 +160,22 @@ drill: $(DEVSTACK) ## back up a database at work, restore it to a chosen second,
 rolling: $(DEVSTACK) ## replace every process under load: no failed request, no lost job
 	@$(HOST) build -o $(APP)
 	@$(DEVSTACK) exec -- env RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -v -tags acceptance,local -run TestARollingRestart ./infra/acceptance
+
+.PHONY: images check-deploy compose-realm
+IMAGES := .dev/images
+images: ## static binary, OCI image layouts and SBOM, without a container engine or a registry
+	@mkdir -p $(IMAGES)
+	@CGO_ENABLED=0 $(HOST) build -o $(IMAGES)/tenantry
+	@go run ./infra/deploy/images -binary $(IMAGES)/tenantry -out $(IMAGES)/oci -revision "$$(git rev-parse HEAD)" | tee $(IMAGES)/digests
+	@GOWORK=off go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -licenses=false -output $(IMAGES)/sbom.cdx.json $(IMAGES)/tenantry
+	@echo "SBOM: $$(grep -c '"purl"' $(IMAGES)/sbom.cdx.json) modules in $(IMAGES)/sbom.cdx.json"
+
+check-deploy: ## Dockerfiles, compose file, manifests and workflows against their own tools
+	@infra/deploy/check.sh
+
+compose-realm: ## the realm with its demo users, for infra/deploy/compose.yaml
+	@mkdir -p .dev/compose/realm
+	@go run ./infra/keycloak/cmd/mergerealm infra/keycloak/tenantry-realm.json infra/keycloak/demo.json > .dev/compose/realm/tenantry-realm.json
 
 lint: ## golangci-lint, if installed
 	@GOWORK=$(ROOT)/infra/host/go.work golangci-lint run ./...

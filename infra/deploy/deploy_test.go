@@ -1,0 +1,112 @@
+package deploy
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// demanded are the secrets that the app's packages declare: in production every one must be given.
+func demanded(t *testing.T) []string {
+	t.Helper()
+	names := map[string]bool{}
+	for _, top := range []string{"audit", "authz", "identity", "licensing", "orgs", "infra/edge", "infra/platform"} {
+		err := filepath.WalkDir(filepath.Join("../..", top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			for _, decl := range file.Decls {
+				secretsIn(decl, names)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("the app declares no secret: this finds nothing")
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func secretsIn(decl ast.Decl, names map[string]bool) {
+	vars, ok := decl.(*ast.GenDecl)
+	if !ok || vars.Tok != token.VAR {
+		return
+	}
+	for _, spec := range vars.Specs {
+		value := spec.(*ast.ValueSpec)
+		fields, ok := value.Type.(*ast.StructType)
+		if !ok || value.Names[0].Name != "secrets" {
+			continue
+		}
+		for _, field := range fields.Fields.List {
+			for _, name := range field.Names {
+				names[name.Name] = true
+			}
+		}
+	}
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestTheManifestsGiveEverySecret(t *testing.T) {
+	t.Parallel()
+	var config struct{ Data map[string]string }
+	if err := yaml.Unmarshal(read(t, "kubernetes/config.yaml"), &config); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range demanded(t) {
+		_, value := config.Data[name]
+		file, mounted := config.Data[name+"_FILE"]
+		if !value && !mounted {
+			t.Errorf("kubernetes/config.yaml does not give %s", name)
+		}
+		if mounted && file != "/run/secrets/tenantry/"+name {
+			t.Errorf("%s_FILE is %s", name, file)
+		}
+	}
+}
+
+func TestEncoresImagesGetEverySecret(t *testing.T) {
+	t.Parallel()
+	var config struct {
+		Secrets map[string]struct {
+			Env string `json:"$env"`
+		}
+	}
+	if err := json.Unmarshal(read(t, "infra.config.json"), &config); err != nil {
+		t.Fatal(err)
+	}
+	want := demanded(t)
+	if got := slices.Sorted(maps.Keys(config.Secrets)); !slices.Equal(got, want) {
+		t.Errorf("infra.config.json has %v, the app %v", got, want)
+	}
+	for name, from := range config.Secrets {
+		if from.Env != name {
+			t.Errorf("%s comes from %s", name, from.Env)
+		}
+	}
+}
