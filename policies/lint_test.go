@@ -1,59 +1,31 @@
 package policies_test
 
 import (
-	"encoding/json"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"encore.app/policies"
+	"encore.app/policies/lint"
 	"gopkg.in/yaml.v3"
 )
 
-// policy is as much of a policy file as the rules below look at.
+// policy is as much of a policy file as the tests look at.
 type policy struct {
-	PrincipalPolicy any `yaml:"principalPolicy"`
-	RolePolicy      any `yaml:"rolePolicy"`
-	ResourcePolicy  *struct {
+	ResourcePolicy *struct {
 		Resource string
-		Version  string
-		Scope    string
-		Schemas  struct {
-			PrincipalSchema struct{ Ref string } `yaml:"principalSchema"`
-			ResourceSchema  struct{ Ref string } `yaml:"resourceSchema"`
-		}
-		Rules []rule
+		Rules    []rule
 	} `yaml:"resourcePolicy"`
 }
 
 type rule struct {
-	Name         string
-	Actions      []string
-	Effect       string
-	Roles        []string
-	DerivedRoles []string `yaml:"derivedRoles"`
-	Output       struct {
-		When struct {
-			RuleActivated string `yaml:"ruleActivated"`
-		}
-	}
+	Name    string
+	Actions []string
+	Effect  string
 }
-
-// reasons are the constants that a denial may give, in the order in which a
-// caller is told: the decision point stops at the first one.
-var reasons = []string{"not_a_member", "wrong_audience", "org_suspended", "impersonation_readonly", "upgrade_required", "mfa_required", "policy_denied"}
-
-// The two policies that are about no resource.
-const (
-	canary = "canary"
-	stamp  = "bundle"
-)
-
-var constant = regexp.MustCompile(`^"([a-z_]+)"$`)
 
 func bundle(t *testing.T) map[string]policy {
 	t.Helper()
@@ -76,40 +48,33 @@ func bundle(t *testing.T) map[string]policy {
 	return out
 }
 
-func TestEveryKindHasItsPolicySchemaAndTests(t *testing.T) {
+func TestEveryKindHasItsPolicyAndTests(t *testing.T) {
 	t.Parallel()
 	var found []string
 	for name, p := range bundle(t) {
-		if p.PrincipalPolicy != nil || p.RolePolicy != nil {
-			t.Errorf("%s: only resource policies are planned for (the planner ignores denials of others)", name)
-		}
 		r := p.ResourcePolicy
-		if r == nil || name == stamp {
+		if r == nil || name == lint.Stamp {
 			continue
 		}
-		if r.Resource != name || r.Version != policies.Version || r.Scope != "" {
-			t.Errorf("%s: holds %s, version %q, scope %q", name, r.Resource, r.Version, r.Scope)
-		}
-		refs := []string{r.Schemas.ResourceSchema.Ref}
-		if name != canary {
+		if name != lint.Canary {
 			found = append(found, name)
-			refs = append(refs, r.Schemas.PrincipalSchema.Ref)
-		}
-		for _, ref := range refs {
-			if _, err := policies.FS.ReadFile("_schemas/" + strings.TrimPrefix(ref, "cerbos:///")); err != nil {
-				t.Errorf("%s: schema %q: %v", name, ref, err)
-			}
 		}
 		suite, err := os.ReadFile("tests/" + name + "_test.yaml")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if !strings.Contains(string(suite), "strictEvaluation: true") {
-			t.Errorf("%s: its tests are not strict", name)
+		allowed := map[string]bool{}
+		for _, r := range r.Rules {
+			for _, action := range r.Actions {
+				allowed[action] = allowed[action] || r.Effect == "EFFECT_ALLOW"
+			}
 		}
 		for _, action := range policies.Actions(name) {
 			if !strings.Contains(string(suite), `"`+action+`"`) {
 				t.Errorf("%s: no test asks about %s", name, action)
+			}
+			if strings.Contains(action, ":") && !allowed[action] {
+				t.Errorf("%s: nobody may ever %s", name, action)
 			}
 		}
 	}
@@ -119,113 +84,18 @@ func TestEveryKindHasItsPolicySchemaAndTests(t *testing.T) {
 	}
 }
 
-func TestRules(t *testing.T) {
+// What compiles and passes its tests, and fails open one day.
+func TestTheBundleIsLinted(t *testing.T) {
 	t.Parallel()
-	for name, p := range bundle(t) {
-		if p.ResourcePolicy == nil || name == stamp {
-			continue
-		}
-		var names []string
-		last := 0
-		allowed := map[string]bool{}
-		for _, r := range p.ResourcePolicy.Rules {
-			where := name + "#" + r.Name
-			if r.Name == "" || slices.Contains(names, r.Name) {
-				t.Errorf("%s: a rule needs a name of its own", where)
-			}
-			names = append(names, r.Name)
-			for _, action := range r.Actions {
-				if name != canary && action != "*" && !slices.Contains(policies.Actions(name), action) {
-					t.Errorf("%s: unknown action %s", where, action)
-				}
-			}
-			switch r.Effect {
-			case "EFFECT_ALLOW":
-				for _, action := range r.Actions {
-					allowed[action] = true
-				}
-				if slices.Contains(r.Actions, "*") || (name != canary && slices.Contains(r.Roles, "*")) {
-					t.Errorf("%s: a permission names its actions and roles", where)
-				}
-			case "EFFECT_DENY":
-				// A denial for one role loses to a permission of another.
-				if !slices.Equal(r.Roles, []string{"*"}) || len(r.DerivedRoles) > 0 {
-					t.Errorf("%s: a denial is for all roles", where)
-				}
-				m := constant.FindStringSubmatch(r.Output.When.RuleActivated)
-				if m == nil || !slices.Contains(reasons, m[1]) {
-					t.Errorf("%s: a denial gives one of the reasons as a constant, not %q", where, r.Output.When.RuleActivated)
-					continue
-				}
-				if rank := slices.Index(reasons, m[1]); rank < last {
-					t.Errorf("%s: denials come in the order of their reasons", where)
-				} else {
-					last = rank
-				}
-			default:
-				t.Errorf("%s: effect %q", where, r.Effect)
-			}
-		}
-		for _, action := range policies.Actions(name) {
-			if strings.Contains(action, ":") && !allowed[action] {
-				t.Errorf("%s: nobody may ever %s", name, action)
-			}
-		}
-	}
-}
-
-// TestNothingCanFailOrOverGrant: has() plans as always true, a ternary leaves the
-// principal in plans, and an attribute outside the schemas can be missing.
-func TestNothingCanFailOrOverGrant(t *testing.T) {
-	t.Parallel()
-	principal, resource := required(t, "principal"), required(t, "resource")
-	attribute := regexp.MustCompile(`\b([PR])\.attr\.([a-z_]+)`)
-	for name, p := range bundle(t) {
-		if name == canary {
-			continue // fails on purpose
-		}
-		extra := resource
-		if p.ResourcePolicy != nil && name != stamp {
-			extra = required(t, strings.TrimSuffix(strings.TrimPrefix(p.ResourcePolicy.Schemas.ResourceSchema.Ref, "cerbos:///"), ".json"))
-		}
-		if name == "care_roles" {
-			extra = required(t, "patient_record")
-		}
-		content, err := policies.FS.ReadFile(name + ".yaml")
+	for _, look := range []func(fs.FS) ([]lint.Problem, error){lint.Bundle, lint.Suites} {
+		found, err := look(os.DirFS("."))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, line := range strings.Split(string(content), "\n") {
-			code, _, _ := strings.Cut(line, "#")
-			for _, banned := range []string{"has(", " ? ", "request.", "matches(", "now(", "runtime."} {
-				if strings.Contains(code, banned) {
-					t.Errorf("%s.yaml:%d: %q", name, i+1, banned)
-				}
-			}
-			for _, m := range attribute.FindAllStringSubmatch(code, -1) {
-				known := principal
-				if m[1] == "R" {
-					known = extra
-				}
-				if !slices.Contains(known, m[2]) {
-					t.Errorf("%s.yaml:%d: no schema requires %s", name, i+1, m[0])
-				}
-			}
+		for _, p := range found {
+			t.Error(p)
 		}
 	}
-}
-
-func required(t *testing.T, schema string) []string {
-	t.Helper()
-	content, err := policies.FS.ReadFile("_schemas/" + schema + ".json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s struct{ Required []string }
-	if err := json.Unmarshal(content, &s); err != nil {
-		t.Fatal(err)
-	}
-	return s.Required
 }
 
 func TestVocabulary(t *testing.T) {
@@ -241,7 +111,7 @@ func TestVocabulary(t *testing.T) {
 			t.Errorf("%s of %s is not known", action, kind)
 		}
 	}
-	for kind, action := range map[string]string{"org": "org:erase", "doc": "org:suspend", "invoice": "read", canary: "read"} {
+	for kind, action := range map[string]string{"org": "org:erase", "doc": "org:suspend", "invoice": "read", lint.Canary: "read"} {
 		if policies.Knows(kind, action) {
 			t.Errorf("%s of %s is known", action, kind)
 		}

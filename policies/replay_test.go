@@ -13,11 +13,14 @@ import (
 	"testing/fstest"
 
 	"encore.app/authz/filter"
+	"encore.app/authz/pdp"
 	"encore.app/authz/pdp/pdptest"
 	"encore.app/policies"
+	"encore.app/policies/lint"
 	effectv1 "github.com/cerbos/cerbos/api/genpb/cerbos/effect/v1"
 	enginev1 "github.com/cerbos/cerbos/api/genpb/cerbos/engine/v1"
 	requestv1 "github.com/cerbos/cerbos/api/genpb/cerbos/request/v1"
+	responsev1 "github.com/cerbos/cerbos/api/genpb/cerbos/response/v1"
 	svcv1 "github.com/cerbos/cerbos/api/genpb/cerbos/svc/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -87,6 +90,9 @@ func serve(t *testing.T, bundle fs.FS) svcv1.CerbosServiceClient {
 	return svcv1.NewCerbosServiceClient(conn)
 }
 
+// used is what a permission says where it is instrumented.
+const used = "used"
+
 // instrumented is the bundle with an output on every permission, so that each shows when it is used
 // as every denial already does.
 func instrumented(t *testing.T) fs.FS {
@@ -99,7 +105,7 @@ func instrumented(t *testing.T) fs.FS {
 		}
 		text, err := policies.FS.ReadFile(name)
 		if name != policies.StampFile {
-			text = permission.ReplaceAll(text, []byte("${1}effect: EFFECT_ALLOW\n${1}output: {when: {ruleActivated: '\"used\"'}}"))
+			text = permission.ReplaceAll(text, []byte("${1}effect: EFFECT_ALLOW\n${1}output: {when: {ruleActivated: '\""+used+"\"'}}"))
 		}
 		out[name] = &fstest.MapFile{Data: text, Mode: 0o644}
 		return err
@@ -112,12 +118,21 @@ func instrumented(t *testing.T) fs.FS {
 
 const maxBatch = 50
 
-// TestEveryRuleDecidesSomething replays the matrix of every suite and counts which rules spoke.
+// tried is what became of one action: how often it was asked about, and which rules spoke how often,
+// as far as the decision was theirs.
+type tried struct {
+	asked int
+	spoke map[string]int
+}
+
+// TestEveryRuleDecidesSomething replays the matrix of every suite and counts, for each rule and action,
+// the decisions that were the rule's and those in which it held back. Both are wanted: a rule that never
+// decides may be wrong in any way, and so may the condition of one that always does.
 func TestEveryRuleDecidesSomething(t *testing.T) {
 	t.Parallel()
 	stub := serve(t, instrumented(t))
 	who := people(t)
-	used := map[string]int{} // policy#rule
+	seen := map[string]*tried{} // kind and action
 	var allowed, denied int
 	files, err := filepath.Glob("tests/*_test.yaml")
 	if err != nil || len(files) == 0 {
@@ -145,36 +160,76 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 						t.Fatalf("%s: %v", file, err)
 					}
 					for _, result := range res.GetResults() {
-						for _, effect := range result.GetActions() {
-							if effect == effectv1.Effect_EFFECT_ALLOW {
-								allowed++
-							} else {
-								denied++
-							}
-						}
-						for _, o := range result.GetOutputs() {
-							used[strings.TrimPrefix(o.GetSrc(), "resource.")]++
-						}
+						yes, no := count(seen, result)
+						allowed, denied = allowed+yes, denied+no
 					}
 				}
 			}
 		}
 	}
-	rules := map[string]int{}
-	for name, p := range bundle(t) {
-		if p.ResourcePolicy == nil || name == canary || name == stamp {
+	report(t, seen, allowed, denied)
+}
+
+func count(seen map[string]*tried, result *responsev1.CheckResourcesResponse_ResultEntry) (allowed, denied int) {
+	spoke := map[string]bool{}
+	for _, o := range result.GetOutputs() {
+		spoke[pdp.ActionOf(o)+" "+o.GetSrc()[strings.LastIndex(o.GetSrc(), "#")+1:]] = o.GetVal().GetStringValue() == used
+	}
+	for action, effect := range result.GetActions() {
+		yes := effect == effectv1.Effect_EFFECT_ALLOW
+		if yes {
+			allowed++
+		} else {
+			denied++
+		}
+		k := result.GetResource().GetKind() + " " + action
+		if seen[k] == nil {
+			seen[k] = &tried{spoke: map[string]int{}}
+		}
+		seen[k].asked++
+		for name, permits := range spoke {
+			if rule, ok := strings.CutPrefix(name, action+" "); ok && permits == yes {
+				seen[k].spoke[rule]++
+			}
+		}
+	}
+	return allowed, denied
+}
+
+func report(t *testing.T, seen map[string]*tried, allowed, denied int) {
+	t.Helper()
+	var rules, cells, both int
+	effects := map[string]int{}
+	for kind, p := range bundle(t) {
+		if p.ResourcePolicy == nil || kind == lint.Canary || kind == lint.Stamp {
 			continue
 		}
 		for _, r := range p.ResourcePolicy.Rules {
-			rules[r.Effect]++
-			if used[name+".v"+policies.Version+"#"+r.Name] == 0 {
-				t.Errorf("no test makes %s#%s decide", name, r.Name)
+			rules++
+			effects[r.Effect]++
+			actions := r.Actions
+			if slices.Contains(actions, "*") {
+				actions = policies.Actions(kind)
+			}
+			for _, action := range actions {
+				cells++
+				x := seen[kind+" "+action]
+				decided := x.spoke[r.Name]
+				if decided == 0 {
+					t.Errorf("%s#%s never decides %s", kind, r.Name, action)
+				}
+				if decided == x.asked {
+					t.Errorf("%s#%s decides every %s", kind, r.Name, action)
+				}
+				if decided > 0 && decided < x.asked {
+					both++
+				}
 			}
 		}
 	}
 	share := float64(denied) / float64(allowed+denied)
-	fmt.Printf("coverage: %d denials and %d permissions, all of them used, in %d decisions, %.0f %% of them denied\n",
-		rules["EFFECT_DENY"], rules["EFFECT_ALLOW"], allowed+denied, 100*share)
+	fmt.Printf("coverage: %d rules (%d denials, %d permissions) over %d pairs of rule and action: %d decide and hold back in the tests (%.1f %%); %d decisions, %.0f %% of them denied\n",
+		rules, effects["EFFECT_DENY"], effects["EFFECT_ALLOW"], cells, both, 100*float64(both)/float64(cells), allowed+denied, 100*share)
 	if share < 0.5 {
 		t.Error("most tests should be of what must not be")
 	}

@@ -22,12 +22,17 @@ const (
 	Number
 	TextArray
 	UUIDArray
+	NumberArray
 	// Time is a moment, which the policies compare through timestamp(). Its attribute
 	// is the moment in RFC 3339, there or missing.
 	Time
+	// Int is what size() and the like count. Policies never add one to a Number, which is
+	// what every attribute and every literal with a fraction is.
+	Int
 	// moment is what timestamp() makes of a Time; without it, comparing one fails in
-	// the policy.
+	// the policy. span is what lies between two.
 	moment
+	span
 )
 
 // Null says what a NULL in a column is to the policies. It has to match what the
@@ -72,14 +77,39 @@ func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("filter: cannot translate %q: %s", e.Operator, e.Detail)
 }
 
-func (t Type) array() bool { return t == TextArray || t == UUIDArray }
+func (t Type) array() bool { return t == TextArray || t == UUIDArray || t == NumberArray }
 
 // element is the type of one element of an array.
 func (t Type) element() Type {
-	if t == UUIDArray {
+	switch t {
+	case UUIDArray:
 		return UUID
+	case NumberArray:
+		return Number
 	}
 	return Text
+}
+
+// list is the type of an array of these; 0 for none.
+func (t Type) list() Type {
+	switch t {
+	case Text:
+		return TextArray
+	case Number, Int:
+		return NumberArray
+	}
+	return 0
+}
+
+// seen is the type that policies see: ids are texts there.
+func (t Type) seen() Type {
+	switch t {
+	case UUID:
+		return Text
+	case UUIDArray:
+		return TextArray
+	}
+	return t
 }
 
 func (t Type) cast() string {
@@ -90,10 +120,14 @@ func (t Type) cast() string {
 		return "::boolean"
 	case Number:
 		return "::double precision"
+	case Int:
+		return "::bigint"
 	case TextArray:
 		return "::text[]"
 	case UUIDArray:
 		return "::uuid[]"
+	case NumberArray:
+		return "::double precision[]"
 	case moment:
 		return "::timestamptz"
 	default:
@@ -117,7 +151,7 @@ func (t Type) fits(literal any) (arg any, possible, ok bool) {
 	case bool:
 		return v, true, t == Bool
 	case float64:
-		return v, true, t == Number
+		return v, true, t == Number || t == Int
 	case time.Time:
 		return v, true, t == moment
 	}

@@ -1,6 +1,9 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // mirrored are the operators that keep their meaning when operands swap sides.
 var mirrored = map[string]string{"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "hasIntersection": "hasIntersection"}
@@ -15,20 +18,27 @@ func (b *builder) comparison(operator string, left, right term, negate bool) (st
 	if left.lookup != nil || right.lookup != nil {
 		return b.looked(operator, left, right, negate)
 	}
-	if left.column != nil && right.column != nil {
-		return b.columns(operator, *left.column, *right.column, negate)
-	}
 	if left.column == nil && right.column == nil {
 		return "", &UnsupportedError{Operator: operator, Detail: "no column on either side"}
+	}
+	switch operator {
+	case "startsWith", "endsWith", "contains":
+		return b.text(operator, left, right, negate)
+	case "isSubset":
+		return b.lists(operator, "<@", left, right, negate)
+	}
+	if left.column != nil && right.column != nil {
+		return b.columns(operator, left, right, negate)
 	}
 	if swapped, ok := mirrored[operator]; ok && left.column == nil {
 		operator, left, right = swapped, right, left
 	}
 	switch operator {
-	case "eq":
-		return b.equal(*left.column, right.literal, negate)
-	case "ne":
-		return b.equal(*left.column, right.literal, !negate)
+	case "eq", "ne":
+		if _, list := right.literal.([]any); list {
+			return b.same(operator, left, right, negate)
+		}
+		return b.equal(*left.column, right.literal, negate != (operator == "ne"))
 	case "lt", "le", "gt", "ge":
 		return b.order(operator, *left.column, right.literal, negate)
 	case "in":
@@ -42,11 +52,6 @@ func (b *builder) comparison(operator string, left, right term, negate bool) (st
 			return "", mismatch(operator, *left.column, right.literal)
 		}
 		return b.overlap(operator, *left.column, list, negate)
-	case "startsWith", "endsWith", "contains":
-		if left.column == nil {
-			return "", &UnsupportedError{Operator: operator, Detail: "column as the pattern"}
-		}
-		return b.text(operator, *left.column, right.literal, negate)
 	default:
 		return "", &UnsupportedError{Operator: operator, Detail: "unknown operator"}
 	}
@@ -80,6 +85,9 @@ func (b *builder) equal(col Column, literal any, negate bool) (string, error) {
 	case negate && (col.Null == NullIsZero || col.Null == NullIsNull):
 		return fmt.Sprintf("%s IS DISTINCT FROM %s", value(col), b.bind(arg, col.Type)), nil
 	}
+	if col.Type == Int {
+		return fmt.Sprintf("%s %s %s", value(col), equality(negate), b.bind(arg, Number)), nil
+	}
 	return fmt.Sprintf("%s %s %s", value(col), equality(negate), b.bind(arg, col.Type)), nil
 }
 
@@ -92,7 +100,7 @@ func equality(negate bool) string {
 
 // value is the column as policies compare it: every number is a double there.
 func value(col Column) string {
-	if col.Type == Number {
+	if col.Type == Number || col.Type == Int {
 		return col.SQL + Number.cast()
 	}
 	return col.SQL
@@ -114,29 +122,38 @@ func isNull(col Column, negate bool) (string, error) {
 			return col.SQL + " IS NOT NULL", nil
 		}
 		return col.SQL + " IS NULL", nil
-	case NullIsMissing:
-		return "", &UnsupportedError{Operator: "eq", Detail: "null against " + col.SQL + ", whose NULL means missing"}
+	case NullIsMissing: // never null, and not there to be compared
+		if negate {
+			return col.SQL + " IS NOT NULL", nil
+		}
+		return truth(false), nil
 	default: // the attribute is never null
 		return truth(negate), nil
 	}
 }
 
 func (b *builder) order(operator string, col Column, literal any, negate bool) (string, error) {
-	arg, _, ok := col.Type.fits(literal)
-	if !ok || (col.Type != Text && col.Type != Number && col.Type != moment) {
-		return "", mismatch(operator, col, literal)
-	}
 	if negate {
 		operator = opposite[operator]
 	}
-	left := value(col)
+	if d, ok := literal.(time.Duration); ok && col.Type == span {
+		return fmt.Sprintf("%s %s make_interval(secs => %s)", col.SQL, symbol[operator], b.bind(d.Seconds(), Number)), nil
+	}
+	arg, _, ok := col.Type.fits(literal)
+	if !ok || (col.Type != Text && col.Type != Number && col.Type != Int && col.Type != moment) {
+		return "", mismatch(operator, col, literal)
+	}
+	left, bound := value(col), col.Type
 	if col.Null == NullIsZero {
 		left = zeroed(col)
 	}
-	if col.Type == Text {
+	switch col.Type {
+	case Text:
 		left += ` COLLATE "C"` // policies compare bytes
+	case Int:
+		bound = Number
 	}
-	return fmt.Sprintf("%s %s %s", left, symbol[operator], b.bind(arg, col.Type)), nil
+	return fmt.Sprintf("%s %s %s", left, symbol[operator], b.bind(arg, bound)), nil
 }
 
 func zeroed(col Column) string {
@@ -149,6 +166,9 @@ func zeroed(col Column) string {
 // oneOf is col in [literals].
 func (b *builder) oneOf(col Column, literal any, negate bool) (string, error) {
 	list, ok := literal.([]any)
+	if ok && (col.Type == Number || col.Type == Int) {
+		return b.numberOneOf(col, list, negate)
+	}
 	if !ok || (col.Type != Text && col.Type != UUID) {
 		return "", mismatch("in", col, literal)
 	}
@@ -184,69 +204,4 @@ func arrayOf(t Type) Type {
 		return UUIDArray
 	}
 	return TextArray
-}
-
-// overlap is: any of the literals is an element of col.
-func (b *builder) overlap(operator string, col Column, list []any, negate bool) (string, error) {
-	if !col.Type.array() {
-		return "", mismatch(operator, col, list)
-	}
-	if col.Null == NullIsNull {
-		return "", &UnsupportedError{Operator: operator, Detail: "null as a list in " + col.SQL}
-	}
-	values := make([]string, 0, len(list))
-	for _, item := range list {
-		_, possible, ok := col.Type.element().fits(item)
-		if !ok {
-			return "", mismatch(operator, col, item)
-		}
-		if possible {
-			values = append(values, item.(string))
-		}
-	}
-	left := col.SQL
-	if col.Null == NullIsZero {
-		left = "coalesce(" + col.SQL + ", '{}'" + col.Type.cast() + ")"
-	}
-	out := fmt.Sprintf("%s && %s", left, b.bind(values, col.Type))
-	if negate { // && is NULL only where the column is, and that row is refused
-		out = "NOT (" + out + ")"
-	}
-	return out, nil
-}
-
-// text uses functions and not LIKE: they have no wildcards to escape.
-func (b *builder) text(operator string, col Column, literal any, negate bool) (string, error) {
-	pattern, ok := literal.(string)
-	if !ok || col.Type != Text {
-		return "", mismatch(operator, col, literal)
-	}
-	left := col.SQL
-	if col.Null == NullIsZero {
-		left = zeroed(col)
-	}
-	var out string
-	switch operator {
-	case "startsWith":
-		out = fmt.Sprintf("starts_with(%s, %s)", left, b.bind(pattern, Text))
-	case "endsWith":
-		out = fmt.Sprintf("right(%s, length(%s)) = %s", left, b.bind(pattern, Text), b.bind(pattern, Text))
-	default:
-		out = fmt.Sprintf("strpos(%s, %s) > 0", left, b.bind(pattern, Text))
-	}
-	if negate { // NULL only where the column is, and that row is refused
-		out = "NOT (" + out + ")"
-	}
-	return out, nil
-}
-
-// columns compares two columns, where neither can be NULL.
-func (b *builder) columns(operator string, left, right Column, negate bool) (string, error) {
-	if operator != "eq" && operator != "ne" {
-		return "", &UnsupportedError{Operator: operator, Detail: "two columns"}
-	}
-	if left.Type != right.Type || left.Null != NotNull || right.Null != NotNull || left.Type.array() {
-		return "", &UnsupportedError{Operator: operator, Detail: "columns " + left.SQL + " and " + right.SQL + " differ in type or may be NULL"}
-	}
-	return fmt.Sprintf("%s %s %s", value(left), equality(negate != (operator == "ne")), value(right)), nil
 }

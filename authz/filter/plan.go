@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,10 +80,8 @@ type builder struct {
 	cols map[string]Column
 	next int
 	args []any
-	// element is the one name in scope inside exists(), and its column. While it
-	// is set, nothing else of the resource may be named.
-	element    string
-	elementCol Column
+	// scope are the names that the lambdas around give to elements, innermost last.
+	scope []bound
 }
 
 func (b *builder) bind(arg any, t Type) string {
@@ -116,6 +115,9 @@ func (b *builder) condition(o *operand, negate bool, depth int) (string, error) 
 		if err != nil {
 			return "", err
 		}
+		if col.Null == NullIsNull { // null is no condition, and neither is its opposite
+			col.Null = NullIsMissing
+		}
 		return b.equal(col, true, negate)
 	case *enginev1.PlanResourcesFilter_Expression_Operand_Expression:
 		return b.expression(n.Expression, negate, depth)
@@ -135,14 +137,24 @@ func (b *builder) expression(e *enginev1.PlanResourcesFilter_Expression, negate 
 		}
 		return b.condition(operands[0], !negate, depth+1)
 	}
+	switch operator {
+	case "exists":
+		return b.exists(operator, operands, false, negate, depth)
+	case "all": // none for which it does not hold
+		return b.exists(operator, operands, true, !negate, depth)
+	case "exists_one":
+		return b.existsOne(operands, negate, depth)
+	case "if":
+		return b.either(operands, negate, depth)
+	}
 	if len(operands) != 2 {
 		return "", &UnsupportedError{Operator: operator, Detail: "needs two operands"}
 	}
 	switch operator {
-	case "exists":
-		return b.exists(operands, false, negate, depth)
-	case "all": // none for which it does not hold
-		return b.exists(operands, true, !negate, depth)
+	case "isSet":
+		return b.isSet(operands, negate, depth)
+	case "index", "get-field":
+		return b.flag(e, negate, depth)
 	}
 	left, err := b.operand(operands[0], operator, depth)
 	if err != nil {
@@ -153,6 +165,53 @@ func (b *builder) expression(e *enginev1.PlanResourcesFilter_Expression, negate 
 		return "", err
 	}
 	return b.comparison(operator, left, right, negate)
+}
+
+// either is one of two conditions; neither where what chooses between them has no answer.
+func (b *builder) either(operands []*operand, negate bool, depth int) (string, error) {
+	if len(operands) != 3 {
+		return "", &UnsupportedError{Operator: "if", Detail: "needs three operands"}
+	}
+	var parts [4]string
+	for i, of := range []struct {
+		o      *operand
+		negate bool
+	}{{operands[0], false}, {operands[1], negate}, {operands[0], true}, {operands[2], negate}} {
+		var err error
+		if parts[i], err = b.condition(of.o, of.negate, depth+1); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("((%s AND %s) OR (%s AND %s))", parts[0], parts[1], parts[2], parts[3]), nil
+}
+
+// isSet asks whether an attribute is there, or is not. Cerbos plans has() as always true, which the
+// linter of the policies keeps out; the operator is of its contract all the same.
+func (b *builder) isSet(operands []*operand, negate bool, depth int) (string, error) {
+	of, err := b.operand(operands[0], "isSet", depth)
+	if err != nil {
+		return "", err
+	}
+	want, isBool := operands[1].GetValue().AsInterface().(bool)
+	if of.column == nil || of.lookup != nil || !isBool {
+		return "", &UnsupportedError{Operator: "isSet", Detail: "not of an attribute"}
+	}
+	if of.column.Null != NullIsMissing {
+		return truth(want != negate), nil
+	}
+	if want != negate {
+		return of.column.SQL + " IS NOT NULL", nil
+	}
+	return of.column.SQL + " IS NULL", nil
+}
+
+// flag is what a map or a list holds, in a boolean position.
+func (b *builder) flag(e *enginev1.PlanResourcesFilter_Expression, negate bool, depth int) (string, error) {
+	of, err := b.function(e, e.GetOperator(), depth)
+	if err != nil {
+		return "", err
+	}
+	return b.comparison("eq", of, term{literal: !negate}, false)
 }
 
 func (b *builder) junction(operator string, operands []*operand, negate bool, depth int) (string, error) {
@@ -177,11 +236,10 @@ func (b *builder) junction(operator string, operands []*operand, negate bool, de
 // column finds the column of a variable. Whatever is not an attribute or the id
 // of the resource has no business in a plan.
 func (b *builder) column(variable string) (Column, error) {
-	if b.element != "" {
-		if variable == b.element {
-			return b.elementCol, nil
+	for _, in := range slices.Backward(b.scope) {
+		if in.name == variable {
+			return in.col, nil
 		}
-		return Column{}, &UnsupportedError{Operator: "exists", Detail: "names " + variable + " beside its element"}
 	}
 	name, ok := strings.CutPrefix(variable, "request.resource.attr.")
 	if !ok {

@@ -134,7 +134,7 @@ func decide(result *responsev1.CheckResourcesResponse_ResultEntry, actions []str
 // for all roles speaks once for each role of the caller.
 func explain(result *responsev1.CheckResourcesResponse_ResultEntry, action string) (reasons, rules []string) {
 	for _, o := range result.GetOutputs() {
-		if actionOf(o) != action {
+		if ActionOf(o) != action {
 			continue
 		}
 		if !slices.Contains(rules, o.GetSrc()) {

@@ -10,8 +10,8 @@ import (
 // same, as a field unknown to that API.
 const outputAction protowire.Number = 3
 
-// actionOf is the action that an output belongs to; "" if the decision point did not say.
-func actionOf(o *enginev1.OutputEntry) string {
+// ActionOf is the action that an output belongs to; "" if the decision point did not say.
+func ActionOf(o *enginev1.OutputEntry) string {
 	for rest := o.ProtoReflect().GetUnknown(); len(rest) > 0; {
 		number, kind, n := protowire.ConsumeTag(rest)
 		if n < 0 {
