@@ -55,14 +55,18 @@ check: ## Encore's rules, formatting, vet, and whether the OpenAPI documents are
 	@cd infra/host && go vet ./...
 	@cd infra/host/sdk && go vet -tags stockhost ./...
 
+# Policies need the cerbos program and no stack; only where npm is missing the stack installs it first.
+CERBOS = $$($(DEVSTACK) tool cerbos)
+
 policies: $(DEVSTACK) ## compile, lint and test the policies, count what the tests cover, translate every plan
-	@if [ -z "$${CERBOS_BIN:-}" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory policies; fi; \
-	"$$CERBOS_BIN" compile --strict-evaluation --output=list --no-color policies | tail -n 5; \
-	go test -count=1 -v ./policies | grep -E '^(coverage|plans|ok|FAIL|panic| +[a-z_]+_test.go)'
+	@export CERBOS_BIN=$(CERBOS); if [ -z "$$CERBOS_BIN" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory policies; fi; \
+	{ "$$CERBOS_BIN" compile --strict-evaluation --output=list --no-color policies | tail -n 5; } & compiled=$$!; \
+	go test -count=1 -v ./policies ./policies/lint | grep -E '^(coverage|plans|ok|FAIL|panic| +[a-z_]+_test.go)'; \
+	wait $$compiled
 
 .PHONY: mutate-policies bench-authz
 mutate-policies: $(DEVSTACK) ## what the policies' tests notice of deliberate mistakes; minutes
-	@if [ -z "$${CERBOS_BIN:-}" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory mutate-policies; fi; \
+	@export CERBOS_BIN=$(CERBOS); if [ -z "$$CERBOS_BIN" ]; then exec $(DEVSTACK) exec -- $(MAKE) --no-print-directory mutate-policies; fi; \
 	cd policies && go run ./mutate
 
 bench-authz: $(DEVSTACK) ## decisions by layer against the bare calls below them, interleaved

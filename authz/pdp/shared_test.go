@@ -31,6 +31,9 @@ func store(t *testing.T) (*miniredis.Miniredis, *pdp.Redis) {
 	t.Helper()
 	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
+	if err := client.Ping(t.Context()).Err(); err != nil { // connects, for which a look does not wait
+		t.Fatal(err)
+	}
 	shared := pdp.NewRedis(client)
 	t.Cleanup(func() { shared.Close(); _ = client.Close() })
 	return server, shared

@@ -5,6 +5,7 @@
 //	devstack run -- CMD    start the stack, run the app against it, print where everything is
 //	devstack up            only the stack; writes .secrets.local.cue for `encore run`
 //	devstack exec -- CMD   a throw-away stack beside any other, for tests; says what it consisted of
+//	devstack tool cerbos   where the Cerbos server is, for those who run it by itself
 //	devstack reset         throw the local data away
 //
 // # How a part is chosen

@@ -18,6 +18,7 @@ import (
 const usage = `usage: devstack run   [--real] [--seed] -- COMMAND…
        devstack up    [--real] [--secrets NAME,NAME…]
        devstack exec  [--real] [--require PART,PART…] -- COMMAND…
+       devstack tool NAME     the path of a program of the stack's: cerbos
        devstack reset
        devstack seed          DATABASE_URL, OIDC_ISSUER_URL: the demo tenants
        devstack seed --tenants N    DATABASE_URL: N tenants of a realistic spread
@@ -78,6 +79,12 @@ func command(ctx context.Context, args []string) (int, error) {
 		return 0, devstack.SeedTenants(ctx, config, *tenants)
 	case args[0] == "seed" && len(rest) == 0:
 		return 0, devstack.Seed(ctx, config)
+	case args[0] == "tool" && len(rest) == 1:
+		path, err := devstack.Tool(ctx, config, rest[0])
+		if err == nil {
+			fmt.Println(path)
+		}
+		return 0, err
 	case args[0] == "reset" && len(rest) == 0:
 		return 0, devstack.Reset(root)
 	}
