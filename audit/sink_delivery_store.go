@@ -69,7 +69,7 @@ type candidate struct {
 // it wants, in one transaction: none is missed and none comes twice. A cursor that was set back meets
 // deliveries that there are already; they are made again.
 func (s sinkStore) fanOut(ctx context.Context, org, id uuid.UUID) (full bool, err error) {
-	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
 		var from int64
 		var patterns sink.Filter
 		err := tx.QueryRow(ctx, `
@@ -138,7 +138,7 @@ type parcel struct {
 // claim takes a delivery that was sent under lease. ok is false when it is not to be delivered now: it
 // is somebody else's, it is done, or its sink takes nothing at the moment and has it back.
 func (s sinkStore) claim(ctx context.Context, org, id uuid.UUID, lease int) (p parcel, ok bool, err error) {
-	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 update audit.deliveries d set state = 'running', due_at = now() + make_interval(secs => $4)
   from audit.sinks s
@@ -180,7 +180,7 @@ update audit.deliveries
 
 // delivered notes that the receiver has it, and closes the sink's breaker.
 func (s sinkStore) delivered(ctx context.Context, p parcel, r sink.Result) error {
-	err := s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+	err := s.db.Tx(ctx, tenantdb.Org(p.OrgID), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, "delivered", r.Status, "", r.Took.Milliseconds(), 0); err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (s sinkStore) failed(ctx context.Context, p parcel, r sink.Result, next tim
 	if next > 0 {
 		state, wait = "retrying", next+retryGrace
 	}
-	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+	err = s.db.Tx(ctx, tenantdb.Org(p.OrgID), func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, state, r.Status, r.Err.Error(), r.Took.Milliseconds(), wait.Seconds())
 		if err != nil || tag.RowsAffected() == 0 { // it took so long that it is somebody else's by now
 			return err

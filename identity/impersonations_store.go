@@ -59,7 +59,7 @@ func (i *impersonations) one(ctx context.Context, scope tenantdb.Scope, id uuid.
 
 // begin keeps a new impersonation.
 func (i *impersonations) begin(ctx context.Context, n impersonation, hash digest, e event.Event) (impersonation, error) {
-	return i.write(ctx, tenantdb.Platform(), e, func(tx pgx.Tx) (pgx.Rows, error) {
+	return i.write(ctx, tenantdb.Org(n.OrgID), e, func(tx pgx.Tx) (pgx.Rows, error) {
 		if err := mayBeActedAs(ctx, tx, n.UserID); err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func mayBeActedAs(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
 
 // approve lets an impersonation write. It takes one that asked for it and is not over.
 func (i *impersonations) approve(ctx context.Context, org, id, by uuid.UUID, e event.Event) (impersonation, error) {
-	return i.write(ctx, tenantdb.Platform(), e, func(tx pgx.Tx) (pgx.Rows, error) {
+	return i.write(ctx, tenantdb.Org(org), e, func(tx pgx.Tx) (pgx.Rows, error) {
 		return tx.Query(ctx, `
 update identity.impersonations set approved_by = $3, approved_at = now()
  where org_id = $1 and id = $2 and impersonator_id <> $3 and write and approved_at is null and ended_at is null and expires_at > now()

@@ -45,7 +45,7 @@ func record(ctx context.Context, tx pgx.Tx, l license, action string, d authz.De
 // grant changes a licence by hand. The same again changes nothing and is not told of. A version other
 // than 0 must be the current one.
 func (s store) grant(ctx context.Context, want license, version int64, d authz.Decision) (out license, err error) {
-	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+	err = s.db.Tx(ctx, tenantdb.Org(want.OrgID), func(tx pgx.Tx) error {
 		before, err := s.lock(ctx, tx, want.OrgID)
 		if err != nil {
 			return err

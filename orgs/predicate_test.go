@@ -166,7 +166,8 @@ func effect(t *testing.T, scope tenantdb.Scope, sql string, args []any) (out []s
 	return out
 }
 
-// others keep their own statements, and test them.
+// others hold statements that need a caller, an archive or a whole transaction around them: those are
+// tried in infra/acceptance, with the whole suite.
 var others = regexp.MustCompile(`^(settings|export|offboard|erase|license|usage)`)
 
 // Every statement that names an organisation is in the table above.

@@ -39,6 +39,7 @@ func TestAnOrganisationLeaves(t *testing.T) {
 	wantFailure(t, call(t, boss, "POST", admin+"/erase?without_export=true", nil), 403, "policy_denied") // not suspended
 	want[any](t, call(t, boss, "POST", admin+"/suspend", nil), 200)
 	wantFailure(t, call(t, boss, "POST", admin+"/erase", nil), 400, "export_required")
+	eventually(t, 20*time.Second, "the log has something to export", func() bool { return len(eventsIn(t, eveOrg, id)) > 0 })
 	archive := call(t, eveOrg.token(t), "GET", org+"/export", nil)
 	for _, kind := range []string{"project", "membership", "audit_event", "manifest"} {
 		if archive.status != 200 || !bytes.Contains(archive.body, []byte(`{"type":"`+kind+`"`)) {
