@@ -107,7 +107,8 @@ func (s *Service) GetUser(ctx context.Context, user_id uuid.UUID) (*User, error)
 }
 
 // DisableUser turns a user off: every credential of theirs is refused within five seconds, on every
-// replica, until they are enabled again.
+// replica, until they are enabled again. Their account at the issuer follows, where the app
+// administers it.
 //
 // Platform administrators with a second factor may, but not themselves. Refuses with policy_denied,
 // mfa_required, not_oneself (400) and not_found.
@@ -120,6 +121,9 @@ func (s *Service) DisableUser(ctx context.Context, user_id uuid.UUID) (*User, er
 		}
 		changed, err := setStatus(ctx, tx, p, statusDisabled)
 		if err != nil || !changed {
+			return false, err
+		}
+		if err := order(ctx, tx, p, accountDisable); err != nil {
 			return false, err
 		}
 		return true, endSessions(ctx, tx, p)
@@ -135,10 +139,14 @@ func (s *Service) DisableUser(ctx context.Context, user_id uuid.UUID) (*User, er
 func (s *Service) EnableUser(ctx context.Context, user_id uuid.UUID) (*User, error) {
 	return s.change(ctx, user_id, "user:enable", nil, func(tx pgx.Tx, p person) (bool, error) {
 		changed, err := setStatus(ctx, tx, p, statusActive)
-		if err == nil && changed {
-			_, err = tx.Exec(ctx, "select pg_notify($1, $2)", channel, p.ID.String())
+		if err != nil || !changed {
+			return false, err
 		}
-		return changed, err
+		if err := order(ctx, tx, p, accountEnable); err != nil {
+			return false, err
+		}
+		_, err = tx.Exec(ctx, "select pg_notify($1, $2)", channel, p.ID.String())
+		return true, err
 	})
 }
 
@@ -162,7 +170,8 @@ const maxFilter = 200
 
 // RevokeSessions refuses a user's tokens that were issued until now, or only those of one session or
 // the one token that is named. Every replica refuses them within five seconds. What is issued later
-// is good: ending the session at the issuer is the issuer's work.
+// is good. Without a session or a token named, the sessions at the issuer end as well, where the app
+// administers its accounts.
 //
 // Platform administrators with a second factor may. Refuses with policy_denied, mfa_required,
 // validation_failed and not_found.
@@ -172,6 +181,9 @@ func (s *Service) RevokeSessions(ctx context.Context, user_id uuid.UUID, r *Revo
 	scope := map[string]any{"scope": r.scope()}
 	return s.endingSessions(ctx, user_id, "user:revoke_sessions", scope, func(tx pgx.Tx, p person) (bool, error) {
 		if r.SessionID == "" && r.TokenID == "" {
+			if err := order(ctx, tx, p, accountSignOut); err != nil {
+				return false, err
+			}
 			return true, endSessions(ctx, tx, p)
 		}
 		for kind, value := range map[string]string{bySession: r.SessionID, byToken: r.TokenID} {

@@ -52,6 +52,7 @@ func ByEmail(ctx context.Context, email string) ([]uuid.UUID, error) {
 
 // Erase turns a user into a tombstone and says what was known until then. Issuer and subject stay, so
 // that the person stays refused; every token, and every key that they made, is refused from now on.
+// Their account at the issuer is deleted, where the app administers it.
 // Erasing again changes nothing. Whoever calls it bumps the user's epoch last in tx. A user who is
 // not known is [fault.NotFound].
 func Erase(ctx context.Context, tx pgx.Tx, user uuid.UUID) (was Profile, err error) {
@@ -70,6 +71,9 @@ update identity.users
 	}
 	if err == nil {
 		err = revoke(ctx, tx, rule{issuer: issuer, kind: bySubject, value: subject, user: user})
+	}
+	if err == nil {
+		err = order(ctx, tx, person{Issuer: issuer, Subject: subject}, accountDelete)
 	}
 	if err != nil {
 		return Profile{}, fmt.Errorf("identity: erase: %w", err)

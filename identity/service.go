@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"encore.app/authz/principal"
+	"encore.app/identity/keycloak"
 	"encore.app/identity/token"
+	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/infra/platform/wake"
 	"encore.dev/shutdown"
@@ -29,6 +31,10 @@ var secrets struct {
 	OIDC_ISSUER_URL string
 	// OIDC_INTERNAL_URL is where to reach the issuer from here, if elsewhere.
 	OIDC_INTERNAL_URL string
+	// KEYCLOAK_CLIENT_SECRET turns the administration of the issuer's accounts on.
+	KEYCLOAK_CLIENT_SECRET string
+	// KEYCLOAK_CLIENT_ID is the service account it belongs to; tenantry-provisioner unless set.
+	KEYCLOAK_CLIENT_ID string
 }
 
 // clients are the audiences and the client that each one's tokens are issued to.
@@ -47,6 +53,8 @@ type Service struct {
 	users          *users
 	keys           *keys
 	impersonations *impersonations
+	accounts       *keycloak.Client // nil where the issuer's accounts are not ours to change
+	relay          *outbox.Relay
 
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -73,6 +81,10 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	accounts, err := newAccounts()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	db := open()
 	s := &Service{
@@ -81,6 +93,8 @@ func initService() (*Service, error) {
 		users:          newUsers(db, time.Now),
 		keys:           newKeys(db, time.Now),
 		impersonations: newImpersonations(db, time.Now),
+		accounts:       accounts,
+		relay:          relayOrders(db),
 		cancel:         cancel,
 	}
 	tokens.Start(ctx)
@@ -100,8 +114,9 @@ func (s *Service) forget(what string) {
 	})
 }
 
-// Shutdown ends the refresh of the issuer's keys and the listening.
+// Shutdown ends the relay, the refresh of the issuer's keys and the listening.
 func (s *Service) Shutdown(shutdown.Progress) error {
+	s.relay.Close()
 	s.cancel()
 	s.tokens.Close()
 	s.work.Wait()

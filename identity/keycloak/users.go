@@ -102,6 +102,11 @@ func (c *Client) EnableUser(ctx context.Context, id string) error {
 	return c.put(ctx, "enable user", userPath(id), map[string]any{"enabled": true})
 }
 
+// DeleteUser deletes an account with all that is kept of the person.
+func (c *Client) DeleteUser(ctx context.Context, id string) error {
+	return c.delete(ctx, "delete user", userPath(id))
+}
+
 // LogoutUser ends every session of a person; the clients that ask for it are told by Keycloak.
 func (c *Client) LogoutUser(ctx context.Context, id string) error {
 	_, err := c.do(ctx, call{op: "log user out", method: http.MethodPost, path: userPath(id, "logout"), want: []int{http.StatusNoContent}})

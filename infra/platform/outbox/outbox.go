@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"encore.app/infra/platform/tenantdb"
 	"encore.app/infra/platform/tracing"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
@@ -65,6 +66,15 @@ func Settle(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 		return fmt.Errorf("outbox: settle: %w", err)
 	}
 	return nil
+}
+
+// Waits says that a message is not settled. A consumer whose effect is elsewhere asks before it.
+func Waits(ctx context.Context, db *tenantdb.DB, id uuid.UUID) (bool, error) {
+	waits, err := tenantdb.Row(ctx, db, tenantdb.Scope{}, pgx.RowTo[bool], "select exists (select from platform.outbox where id = $1)", id)
+	if err != nil {
+		return false, fmt.Errorf("outbox: look up: %w", err)
+	}
+	return waits, nil
 }
 
 // QueueSettle adds Settle to a batch of statements.
