@@ -17,7 +17,7 @@ import (
 )
 
 // What the platform does to a user is done to their account at the issuer as well, where the app has
-// a service account there (KEYCLOAK_CLIENT_SECRET). It is ordered in the transaction of the change and
+// a service account there (KEYCLOAK_PROVISIONER_SECRET). It is ordered in the transaction of the change and
 // carried out after it, as often as it takes: no request waits for the issuer, or fails with it.
 
 // accountTopic is the topic that orders travel on: the name of [Accounts].
@@ -55,7 +55,7 @@ const accountWithin = 10 * time.Second
 
 // order has something done to p's account, after what was ordered for it before.
 func order(ctx context.Context, tx pgx.Tx, p person, do string) error {
-	if secrets.KEYCLOAK_CLIENT_SECRET == "" || p.Issuer != secrets.OIDC_ISSUER_URL {
+	if secrets.KEYCLOAK_PROVISIONER_SECRET == "" || p.Issuer != secrets.OIDC_ISSUER_URL {
 		return nil
 	}
 	o := AccountOrder{ID: rowid.New(), Subject: p.Subject, Do: do}
@@ -66,7 +66,7 @@ func order(ctx context.Context, tx pgx.Tx, p person, do string) error {
 // may be done by now.
 func (s *Service) carryOut(ctx context.Context, o *AccountOrder) error {
 	if s.accounts == nil {
-		return errors.New("identity: KEYCLOAK_CLIENT_SECRET is not set, and accounts at the issuer are to be changed")
+		return errors.New("identity: KEYCLOAK_PROVISIONER_SECRET is not set, and accounts at the issuer are to be changed")
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountWithin)
 	defer cancel()
@@ -94,19 +94,15 @@ func (s *Service) carryOut(ctx context.Context, o *AccountOrder) error {
 
 // newAccounts administers the issuer's accounts; nil where the app has no service account there.
 func newAccounts() (*keycloak.Client, error) {
-	if secrets.KEYCLOAK_CLIENT_SECRET == "" {
+	if secrets.KEYCLOAK_PROVISIONER_SECRET == "" {
 		return nil, nil
-	}
-	account := secrets.KEYCLOAK_CLIENT_ID
-	if account == "" {
-		account = "tenantry-provisioner"
 	}
 	c, err := keycloak.New(keycloak.Config{
 		Issuer: secrets.OIDC_ISSUER_URL, InternalURL: secrets.OIDC_INTERNAL_URL,
-		ClientID: account, ClientSecret: secrets.KEYCLOAK_CLIENT_SECRET,
+		ClientID: "tenantry-provisioner", ClientSecret: secrets.KEYCLOAK_PROVISIONER_SECRET,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("identity: KEYCLOAK_CLIENT_SECRET is set: %w", err)
+		return nil, fmt.Errorf("identity: KEYCLOAK_PROVISIONER_SECRET is set: %w", err)
 	}
 	return c, nil
 }

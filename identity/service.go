@@ -31,10 +31,8 @@ var secrets struct {
 	OIDC_ISSUER_URL string
 	// OIDC_INTERNAL_URL is where to reach the issuer from here, if elsewhere.
 	OIDC_INTERNAL_URL string
-	// KEYCLOAK_CLIENT_SECRET turns the administration of the issuer's accounts on.
-	KEYCLOAK_CLIENT_SECRET string
-	// KEYCLOAK_CLIENT_ID is the service account it belongs to; tenantry-provisioner unless set.
-	KEYCLOAK_CLIENT_ID string
+	// KEYCLOAK_PROVISIONER_SECRET turns the administration of the issuer's accounts on.
+	KEYCLOAK_PROVISIONER_SECRET string
 }
 
 // clients are the audiences and the client that each one's tokens are issued to.

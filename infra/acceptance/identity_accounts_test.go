@@ -17,7 +17,7 @@ func TestTheIssuersAccountFollowsTheUser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	app, err := startApp(ctx, appConfig{database: scratch(t), seed: true, unset: []string{"RABBITMQ_URL"},
-		env: []string{"KEYCLOAK_CLIENT_SECRET=demo-provisioner", "OIDC_ISSUER_URL=" + target.issuer}})
+		env: []string{"KEYCLOAK_PROVISIONER_SECRET=demo-provisioner", "OIDC_ISSUER_URL=" + target.issuer}})
 	if err != nil {
 		t.Fatal(err)
 	}
