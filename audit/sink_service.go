@@ -130,7 +130,7 @@ func (s *sinks) run(ctx context.Context) {
 			rlog.Info("sinks move events on again")
 		}
 		failing = err != nil
-		if now := time.Now(); !failing && now.Sub(measured) >= measureEvery {
+		if now := time.Now(); now.Sub(measured) >= measureEvery { // in an outage above all
 			measured = now
 			s.measure(ctx)
 		}

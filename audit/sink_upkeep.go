@@ -31,12 +31,16 @@ var (
 	}, []string{"queue"})
 	queueAge = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_queue_oldest_seconds",
-		Help: "Age of the oldest work that is due, by queue; 0 if there is none.",
+		Help: "Age of the oldest work that is not done, by queue; 0 if there is none.",
 	}, []string{"queue"})
 	queueDead = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_queue_dead",
 		Help: "Dead letters, by queue.",
 	}, []string{"queue"})
+	brokerConnected = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "tenantry_broker_connected",
+		Help: "1 while this process has a connection to the broker, else 0.",
+	})
 	brokerWaiting = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_broker_messages",
 		Help: "Messages that the broker holds, by queue and state: waiting for a consumer, dead.",
@@ -50,6 +54,11 @@ var (
 // measure says how far behind the queues are. What cannot be read keeps its last value; a topic that
 // has nothing left is 0.
 func (s *sinks) measure(ctx context.Context) {
+	connected := 0.0
+	if s.broker.Health() == nil {
+		connected = 1
+	}
+	brokerConnected.Set(connected)
 	stats := s.brokerStats(ctx)
 	brokerWaiting.WithLabelValues(sinkQueue, "waiting").Set(float64(stats.Depth))
 	brokerWaiting.WithLabelValues(sinkQueue, "dead").Set(float64(stats.Dead))
