@@ -28,8 +28,8 @@ const maxLogoutBody = 2 * token.MaxSize
 // names a session ends that one; one that names only a subject ends all of theirs. Every replica
 // refuses their tokens within five seconds.
 //
-// Anyone may call it; the token's signature says who did. 200 when done, 400 for a token that is not
-// good or was used before, 503 when it cannot be told.
+// Anyone may call it; the token's signature says who did. Refuses with validation_failed (a token that
+// is not good or was used before), payload_too_large (413) and dependency_unavailable (it cannot be told).
 //
 //encore:api public raw method=POST path=/oidc/backchannel-logout tag:open
 func (s *Service) BackchannelLogout(w http.ResponseWriter, r *http.Request) {

@@ -27,9 +27,9 @@ func (r *AcceptRequest) Validate() error {
 
 // AcceptInvitation makes the caller a member of the organisation that invited them.
 //
-// Whoever has the token and, verified, the address that was invited may, once. Every other token is
-// not_found: unknown, used, revoked, expired, or for another address. Refuses also with
-// email_unverified (403), seat_limit (400), already_exists (409, a member already) and org_suspended.
+// Whoever has the token and, verified, the address that was invited may, once. Refuses with not_found
+// (every other token: unknown, used, revoked, expired, or for another address), email_unverified (403),
+// seat_limit (400), already_exists (409, a member already) and org_suspended.
 //
 //encore:api auth method=POST path=/api/v1/app/invitations/accept
 func (s *Service) AcceptInvitation(ctx context.Context, r *AcceptRequest) (*Membership, error) {

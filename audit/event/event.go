@@ -115,6 +115,9 @@ func person(c *principal.Caller) *uuid.UUID {
 // With is e telling what was changed, by name. Personal data does not belong in it: see
 // [Event.WithPersonal].
 func (e Event) With(changes map[string]any) (Event, error) {
+	if changes == nil { // nothing by name, which is an empty object and no null
+		return e, nil
+	}
 	text, err := json.Marshal(changes)
 	if err != nil {
 		return e, fmt.Errorf("event: changes of %s: %w", e.Action, err)

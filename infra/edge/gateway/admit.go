@@ -32,8 +32,18 @@ var namespaces = map[string]string{
 // paramOrg is the path parameter that names the organisation acted in.
 const paramOrg = "org_id"
 
+// maxParam is longer than anything that a path names.
+const maxParam = 500
+
 // admit is the request's principal.
 func admit(ctx context.Context, data *encore.Request, caller *principal.Caller) (*principal.Principal, error) {
+	var c fault.Checks
+	for _, p := range data.PathParams { // they go into queries, and into the record of a denial
+		c.Filter(p.Name, p.Value, maxParam)
+	}
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
 	audience := audienceOf(data.Path)
 	org := data.PathParams.Get(paramOrg)
 	if bound(caller) {

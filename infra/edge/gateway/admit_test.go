@@ -40,6 +40,7 @@ func TestABoundCredentialStaysInItsOrganisation(t *testing.T) {
 		"acting elsewhere":                  {acting, "/api/v1/app/orgs/" + theirs, theirs, fault.NotFoundReason},
 		"acting among the staff":            {acting, "/api/v1/admin/users", "", fault.WrongAudience},
 		"acting outside any organisation":   {acting, "/api/v1/app/orgs", "", fault.WrongAudience},
+		"a path that no row could hold":     {acting, "/api/v1/app/orgs/" + ours, ours + "\x00", fault.ValidationFailed},
 		"acting and asking who":             {acting, "/api/v1/me", "", ""},
 		"acting at a path that is not ours": {acting, "/api/v1/else", "", fault.WrongAudience},
 	} {

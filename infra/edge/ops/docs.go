@@ -34,13 +34,14 @@ var docsKinds = map[string]string{
 // Docs shows the API's documentation: every endpoint of the OpenAPI documents, without any part from
 // elsewhere.
 //
-// Anyone may in development. With APP_ENV staging or production it is not_found unless DOCS is on.
+// Anyone may in development. Refuses with not_found where APP_ENV is staging or production, unless DOCS
+// is on.
 //
 //encore:api public raw method=GET path=/docs tag:open
 func (s *Service) Docs(w http.ResponseWriter, r *http.Request) { serveDocs(w, r, "viewer.html") }
 
 // DocsFile is a part of the documentation: admin.json, org.json, app.json and all.json are the OpenAPI
-// documents.
+// documents. Refuses with not_found.
 //
 //encore:api public raw method=GET path=/docs/:file tag:open
 func (s *Service) DocsFile(w http.ResponseWriter, r *http.Request) {

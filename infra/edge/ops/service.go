@@ -12,6 +12,7 @@ import (
 	"time"
 
 	encore "encore.dev"
+	"encore.dev/beta/errs"
 	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,6 +21,7 @@ import (
 	"encore.app/authz"
 	"encore.app/identity"
 	"encore.app/infra/platform/database"
+	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/keyvalue"
 	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/request"
@@ -152,14 +154,15 @@ func (s *Service) state(ctx context.Context) map[string]Part {
 	return s.last
 }
 
-// Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token (401 without it); in
-// development for anyone.
+// Metrics are Prometheus', for a scraper that shows OPS_TOKEN as its bearer token; in development
+// for anyone. Refuses with unauthenticated.
 //
 //encore:api public raw method=GET path=/metrics tag:open
 func (s *Service) Metrics(w http.ResponseWriter, r *http.Request) {
 	if !mayScrape(r) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		http.Error(w, "this needs OPS_TOKEN as bearer token", http.StatusUnauthorized)
+		refused := fault.Refused(fault.Unauthenticated, "this needs OPS_TOKEN as bearer token")
+		errs.HTTPError(w, fault.Finish(refused, request.From(r.Context()).ID))
 		return
 	}
 	s.measureParts(r.Context())

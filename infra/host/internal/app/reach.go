@@ -17,8 +17,8 @@ type function struct {
 	decl *ast.FuncDecl
 }
 
-// Reach is what the code of an endpoint names: its own body, and the functions of its package that it
-// calls, directly or not.
+// Reach is what the code of an endpoint names: its own body, and the functions of its package, and of
+// the one that its answer is from, that it calls, directly or not.
 type Reach struct {
 	Constants []*types.Const
 	Strings   []string
@@ -28,13 +28,17 @@ type Reach struct {
 // Reach walks the code of e.
 func (a *App) Reach(e *Endpoint) Reach {
 	var out Reach
+	within := []*types.Package{e.Service.Pkg.Types}
+	if e.Response != nil {
+		within = append(within, e.Response.Type.Obj().Pkg())
+	}
 	seen := map[*types.Func]bool{}
 	next := []*types.Func{a.entry(e)}
 	for len(next) > 0 {
 		fn := next[0]
 		next = next[1:]
 		f, ok := a.function(fn)
-		if !ok || seen[fn] || f.pkg != e.Service.Pkg {
+		if !ok || seen[fn] || !slices.Contains(within, f.pkg.Types) {
 			continue
 		}
 		seen[fn] = true

@@ -76,6 +76,8 @@ func (r reasons) read(p *app.Package, call *ast.CallExpr, own map[*ast.CallExpr]
 				}
 			}
 		}
+	case "Unavailable":
+		r["dependency_unavailable"] = []int{503}
 	case "Refused":
 		r.note(p, call.Args[0], 401)
 	case "Denied":
@@ -116,6 +118,9 @@ var (
 	like    = regexp.MustCompile(`as ([A-Z][A-Za-z]*) does`)
 )
 
+// plainWords are the reasons of one word that no sentence about a refusal uses for itself.
+var plainWords = map[string]bool{"erased": true, "unauthenticated": true}
+
 // named are the reasons that the comment of e says it refuses with, and the statuses of each.
 func (r reasons) named(e *app.Endpoint) map[string][]int {
 	out := map[string][]int{}
@@ -132,7 +137,7 @@ func (r reasons) named(e *app.Endpoint) map[string][]int {
 		}
 		for _, m := range word.FindAllStringSubmatch(said, -1) {
 			statuses, known := r[m[1]]
-			if !known || !strings.Contains(m[1], "_") && m[1] != "erased" {
+			if !known || !strings.Contains(m[1], "_") && !plainWords[m[1]] {
 				continue
 			}
 			if m[2] != "" {
