@@ -19,6 +19,7 @@ import (
 	"encore.dev/beta/errs"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
+	stripe "github.com/stripe/stripe-go/v76"
 )
 
 // partStripe is how Stripe is called towards callers and operators.
@@ -62,6 +63,10 @@ func (c counter) take(ctx context.Context) (at context.Context, leave func(), er
 // away is how a Stripe that does not do what we ask looks from outside: it does not answer, it answers
 // nonsense, or it does not know our key, our prices or our customer. The log has which.
 func away(err error) error {
+	var refused *stripe.Error
+	if errors.As(err, &refused) && refused.Type == stripe.ErrorTypeIdempotency {
+		return fault.KeyReused() // its first request got as far as Stripe, and we kept no answer
+	}
 	if fault.As(err) != nil || !stripesync.Failed(err) {
 		return err
 	}

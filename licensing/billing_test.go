@@ -2,10 +2,12 @@ package licensing
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"encore.app/infra/platform/fault"
 	"encore.app/licensing/stripesync"
+	stripe "github.com/stripe/stripe-go/v76"
 )
 
 // However many ask while Stripe is slow, few of them hold anything.
@@ -53,5 +55,15 @@ func TestWhateverIsWrongAtStripeIsSaidToBeThere(t *testing.T) {
 	ours := errors.New("of our own")
 	if away(ours) != ours {
 		t.Error("what is wrong here is said to be there")
+	}
+}
+
+// A first request that got as far as Stripe and was not answered here: what comes with its key and asks
+// for something else is refused as it would be here.
+func TestAKeyThatStripeKnowsForSomethingElse(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("stripe: %w", &stripe.Error{Type: stripe.ErrorTypeIdempotency, HTTPStatusCode: 400})
+	if got := away(err); fault.Status(got) != 422 || fault.DetailsOf(got).Reason != fault.IdempotencyReused {
+		t.Errorf("%d %v", fault.Status(got), got)
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -121,8 +120,7 @@ func (a *Attempt) claim(ctx context.Context) (kept []byte, err error) {
 	}
 	if subtle.ConstantTimeCompare(fingerprint, a.fingerprint[:]) != 1 {
 		results.WithLabelValues("reused").Inc()
-		return nil, fault.WithStatus(fault.New(errs.InvalidArgument, fault.IdempotencyReused,
-			"this Idempotency-Key was used for another request"), http.StatusUnprocessableEntity)
+		return nil, fault.KeyReused()
 	}
 	return a.unseal(sealed)
 }

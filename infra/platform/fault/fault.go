@@ -128,6 +128,12 @@ var denials = map[Reason]string{
 	ImpersonationReadonly: "not while impersonating",
 }
 
+// KeyReused refuses an idempotency key that came with another request before.
+func KeyReused() *errs.Error {
+	return WithStatus(New(errs.InvalidArgument, IdempotencyReused, "this Idempotency-Key was used for another request"),
+		http.StatusUnprocessableEntity)
+}
+
 // Unavailable says that a part the request needs cannot be reached. The cause is logged, not sent.
 func Unavailable(part string, cause error) *errs.Error {
 	return &errs.Error{
