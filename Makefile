@@ -151,6 +151,17 @@ chaos: $(DEVSTACK) ## D minutes of load while every part is killed at random; no
 	@$(HOST) build -o $(APP)
 	@$(DEVSTACK) exec -- go run ./infra/chaos -app $(APP) -for $(or $(D),10)m
 
+.PHONY: fuzz-api keyed-crash
+fuzz-api: $(DEVSTACK) ## every operation of the API with N valid, boundary and broken inputs (200) of SEED (the time)
+	@$(HOST) build -o $(APP)
+	@APP_BINARY=$(ROOT)/$(APP) FUZZ_CASES=$(or $(N),200) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) exec $(DEVSTACK) exec -- \
+	  go test -count=1 -v -timeout 2h -tags acceptance,local -run TestEveryOperationStandsFuzzing ./infra/acceptance
+
+keyed-crash: $(DEVSTACK) ## N retries of keyed writes (10 000) while the app is killed again and again: one effect each
+	@$(HOST) build -o $(APP)
+	@APP_BINARY=$(ROOT)/$(APP) KEYED_CALLS=$(or $(N),10000) exec $(DEVSTACK) exec -- \
+	  go test -count=1 -v -timeout 1h -tags acceptance,local -run TestKeyedRetries ./infra/acceptance
+
 .PHONY: bench-audit
 bench-audit: $(DEVSTACK) ## the audit log: appends against plain inserts, checkpoint lag, proofs and full verification
 	GOMAXPROCS=1 go test -run '^$$' -bench . -benchtime 2s ./audit/ledger
