@@ -7,68 +7,47 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// keyedCalls is how many keyed requests the next test sends; KEYED_CALLS makes it more.
-func keyedCalls(t *testing.T) int {
-	t.Helper()
-	n, err := strconv.Atoi(os.Getenv("KEYED_CALLS"))
-	if err != nil {
-		return 1500
-	}
-	return n
-}
-
 // outcomes are the answers that each key got, over all of its tries.
 type outcomes struct {
 	sync.Mutex
-	answers map[string]map[string]bool // key → bodies of 201s
-	calls   int
+	answers  map[string]map[string]bool // key → bodies of 201s
+	answered int                        // calls, with whatever
+	cut      int                        // calls that the app died over
 }
 
-func (o *outcomes) note(key, body string) {
+func (o *outcomes) soFar() int {
 	o.Lock()
 	defer o.Unlock()
-	if o.answers[key] == nil {
-		o.answers[key] = map[string]bool{}
-	}
-	o.answers[key][body] = true
+	return o.answered
 }
 
 // Clients retry at random, with a few keys among many, while the app is killed again and again: every
-// key has one project, one answer and one audit event.
+// key has one project, one answer and one audit event. KEYED_CALLS is how many calls are answered.
 func TestKeyedRetriesOverCrashesHaveOneEffectEach(t *testing.T) {
-	const keys, rounds, clients = 150, 5, 6
+	const clients, leastKills = 6, 5
+	calls := setting("KEYED_CALLS", 1500)
+	keys := calls / 10
 	database := scratch(t)
 	got := &outcomes{answers: map[string]map[string]bool{}}
-	perRound := keyedCalls(t) / rounds
-	for range rounds {
+	kills := 0
+	for ; got.soFar() < calls || kills < leastKills; kills++ {
 		a := start(t, database, "")
 		var all sync.WaitGroup
-		dead := make(chan struct{})
 		for range clients {
 			all.Go(func() {
-				for range perRound / clients {
-					tryKeyed(a, t, got, fmt.Sprintf("key-%d", rand.N(keys)))
+				for tryKeyed(a, t, got, fmt.Sprintf("key-%d", rand.N(keys))) {
 				}
 			})
 		}
-		go func() { // somewhere on the way
-			select {
-			case <-time.After(time.Duration(perRound/3+rand.N(perRound/2+1)) * time.Millisecond):
-			case <-dead:
-			}
-			a.cmd.Process.Kill()
-		}()
-		all.Wait()
-		close(dead)
+		<-time.After(200*time.Millisecond + rand.N(time.Second)) // somewhere on the way
 		a.kill()
+		all.Wait()
 	}
 	a := start(t, database, "")
 	for key := range keys { // every key is answered in the end
@@ -109,35 +88,45 @@ func TestKeyedRetriesOverCrashesHaveOneEffectEach(t *testing.T) {
 			t.Errorf("project %s has %d events", id, n)
 		}
 	}
-	t.Logf("%d calls of %d keys over %d kills: one project, one answer and one event each", got.calls, keys, rounds)
+	t.Logf("%d calls of %d keys were answered and %d cut off over %d kills: one project, one answer and one event each", got.answered, keys, got.cut, kills)
 }
 
-// tryKeyed creates the key's project, or is told what came of it before, or finds the app dead.
-func tryKeyed(a *app, t *testing.T, got *outcomes, key string) {
+// tryKeyed creates the key's project, or is told what came of it before. It is false when the app is dead.
+func tryKeyed(a *app, t *testing.T, got *outcomes, key string) bool {
 	req, err := http.NewRequest("POST", a.base+acmeProjects, strings.NewReader(`{"title":"`+key+`","sensitivity":"internal","pii":false}`))
 	if err != nil {
 		t.Error(err)
-		return
+		return false
 	}
 	req.Header.Set("Authorization", "Bearer "+bobApp.token(t))
 	req.Header.Set("Idempotency-Key", key)
+	status, body, err := exchanged(req)
 	got.Lock()
-	got.calls++
-	got.Unlock()
-	resp, err := client.Do(req)
+	defer got.Unlock()
 	if err != nil {
-		return
+		got.cut++
+		return false
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return
-	}
-	switch resp.StatusCode {
+	got.answered++
+	switch status {
 	case http.StatusCreated:
-		got.note(key, string(body))
+		if got.answers[key] == nil {
+			got.answers[key] = map[string]bool{}
+		}
+		got.answers[key][string(body)] = true
 	case http.StatusConflict, http.StatusServiceUnavailable:
 	default:
-		t.Errorf("%s: %d %s", key, resp.StatusCode, body)
+		t.Errorf("%s: %d %s", key, status, body)
 	}
+	return true
+}
+
+func exchanged(req *http.Request) (status int, body []byte, err error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
 }
