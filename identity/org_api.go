@@ -135,7 +135,7 @@ func (r *CreateAPIKeyRequest) Validate() error {
 // more than whoever made it may do at the time of use.
 //
 // Owners and administrators may, within their own roles. Refuses with validation_failed,
-// policy_denied and org_suspended.
+// quota_exceeded, policy_denied and org_suspended.
 //
 //encore:api auth method=POST path=/api/v1/org/:org_id/api-keys
 func (s *Service) CreateAPIKey(ctx context.Context, org_id uuid.UUID, r *CreateAPIKeyRequest) (*APIKey, error) {

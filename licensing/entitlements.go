@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"encore.app/identity"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/quota"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/catalogue"
 	"encore.app/orgs"
@@ -35,14 +37,34 @@ func Require(ctx context.Context, org uuid.UUID, feature string) error {
 }
 
 func (s store) entitlements(ctx context.Context, org uuid.UUID) (catalogue.Entitlements, error) {
-	l, err := s.of(ctx, tenantdb.Org(org), org)
-	if err != nil {
-		return catalogue.Entitlements{}, err
+	ask, answer := s.asking(org)
+	if err := s.db.Send(ctx, tenantdb.Org(org), ask); err != nil {
+		return catalogue.Entitlements{}, fmt.Errorf("licensing: entitlements: %w", err)
 	}
-	global, err := s.globalLayer(ctx)
-	if err != nil {
-		return catalogue.Entitlements{}, err
+	return answer(), nil
+}
+
+// entitlementsIn reads them in a transaction of the organisation's.
+func (s store) entitlementsIn(ctx context.Context, tx pgx.Tx, org uuid.UUID) (catalogue.Entitlements, error) {
+	ask, answer := s.asking(org)
+	if err := tx.SendBatch(ctx, ask).Close(); err != nil {
+		return catalogue.Entitlements{}, fmt.Errorf("licensing: entitlements: %w", err)
 	}
+	return answer(), nil
+}
+
+// asking is one round trip for what entitlements consist of, and what to make of it.
+func (s store) asking(org uuid.UUID) (ask *pgx.Batch, answer func() catalogue.Entitlements) {
+	ask = &pgx.Batch{}
+	l, global := s.free(org), map[string]string(nil)
+	tenantdb.QueueRow(ask, pgx.RowToStructByPos[license], func(found license) { l = found }, selectLicense, org)
+	tenantdb.QueueRow(ask, pgx.RowTo[map[string]string], func(all map[string]string) { global = all },
+		"select coalesce(jsonb_object_agg(name, value), '{}') from licensing.overrides")
+	return ask, func() catalogue.Entitlements { return s.resolve(l, global) }
+}
+
+// resolve lays every layer over the other.
+func (s store) resolve(l license, global map[string]string) catalogue.Entitlements {
 	w := s.worth(l, s.now())
 	own := catalogue.Layer{Features: w.Flags, Limits: map[string]int64{}}
 	for name, n := range w.Limits {
@@ -51,7 +73,7 @@ func (s store) entitlements(ctx context.Context, org uuid.UUID) (catalogue.Entit
 		}
 	}
 	own.Limits[catalogue.Seats] = int64(w.Seats)
-	return s.catalogue.Resolve(s.env, global, w.Tier, own), nil
+	return s.catalogue.Resolve(s.env, s.layer(global), w.Tier, own)
 }
 
 // override is the platform's own word on a feature or limit.
@@ -70,17 +92,13 @@ func (s store) overrides(ctx context.Context) ([]override, error) {
 	return items, nil
 }
 
-// globalLayer leaves out what this build's catalogue does not know.
-func (s store) globalLayer(ctx context.Context) (catalogue.Layer, error) {
-	items, err := s.overrides(ctx)
-	if err != nil {
-		return catalogue.Layer{}, err
-	}
+// layer leaves out what this build's catalogue does not know.
+func (s store) layer(global map[string]string) catalogue.Layer {
 	l := catalogue.Layer{Features: map[string]bool{}, Limits: map[string]int64{}}
-	for _, o := range items {
-		_ = s.catalogue.Set(&l, o.Name, o.Value) // what it cannot set, it does not know
+	for name, value := range global {
+		_ = s.catalogue.Set(&l, name, value) // what it cannot set, it does not know
 	}
-	return l, nil
+	return l
 }
 
 // used is how much of every limit the organisation has used, in the period that runs now.
@@ -110,6 +128,10 @@ select u.name, u.used from licensing.usage u
 		out[r.Name] = r.Used
 	}
 	// These are counted where they are, not kept a second time.
-	out[catalogue.Seats], out["projects"] = counted.Members, counted.Resources
+	keys, err := identity.KeysOf(ctx, s.db, org)
+	if err != nil {
+		return nil, err
+	}
+	out[catalogue.Seats], out[quota.Resources], out[quota.APIKeys] = counted.Members, counted.Resources, keys
 	return out, nil
 }

@@ -237,7 +237,7 @@ func TestOverridesStandBetweenEnvironmentAndTier(t *testing.T) {
 	ctx, s := context.Background(), private(t)
 	org := newOrg(t, s)
 	var err error
-	if s.env, err = s.catalogue.ParseLayer("storage_bytes=1,projects=2,priority_support=true"); err != nil {
+	if s.env, err = s.catalogue.ParseLayer("exports_per_day=1,projects=2,priority_support=true"); err != nil {
 		t.Fatal(err)
 	}
 	set := func(name, value string) {
@@ -250,8 +250,7 @@ func TestOverridesStandBetweenEnvironmentAndTier(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int64{"storage_bytes": 1, "projects": 3, "seats": 5, "exports_per_day": 2, "api_calls_per_minute": 600}
-	want["api_keys"] = int64(4)
+	want := map[string]int64{"exports_per_day": 1, "projects": 3, "seats": 5, "api_keys": 4}
 	if !maps.Equal(free.Limits, want) || !free.Features["priority_support"] {
 		t.Errorf("free: %+v", free)
 	}
@@ -259,7 +258,7 @@ func TestOverridesStandBetweenEnvironmentAndTier(t *testing.T) {
 		t.Fatal(err)
 	}
 	pro, err := s.entitlements(ctx, org)
-	if err != nil || pro.Limits["projects"] != 5000 || pro.Limits["api_keys"] != 20 || pro.Limits["seats"] != 1 || pro.Features["priority_support"] {
+	if err != nil || pro.Limits["projects"] != 10000 || pro.Limits["api_keys"] != 50 || pro.Limits["seats"] != 1 || pro.Features["priority_support"] {
 		t.Errorf("pro: %+v, %v", pro, err)
 	}
 }
@@ -279,7 +278,7 @@ func TestALicenceHasLimitsOfItsOwn(t *testing.T) {
 		t.Errorf("the same again: %+v, %v", again, err)
 	}
 	has, err := s.entitlements(ctx, org)
-	if _, newer := has.Limits["of_a_newer_build"]; err != nil || has.Limits["projects"] != 7 || has.Limits["api_keys"] != 20 || newer {
+	if _, newer := has.Limits["of_a_newer_build"]; err != nil || has.Limits["projects"] != 7 || has.Limits["api_keys"] != 50 || newer {
 		t.Errorf("got %+v, %v", has, err)
 	}
 	s.now = func() time.Time { return end.Add(s.catalogue.Grace) }

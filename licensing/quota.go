@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"encore.app/audit/event"
@@ -31,7 +32,9 @@ type Reservation struct {
 var ErrReservationOver = errors.New("licensing: the reservation is over")
 
 // Reserve promises units of a limit, for as long as given: whoever dies without committing keeps
-// nobody out for ever. It holds under any concurrency, and refuses with quota_exceeded (429).
+// nobody out for ever. It holds under any concurrency, and refuses with quota_exceeded: 429 until the
+// limit's period is over, 400 where it has none. Limits that are counted where the things are
+// ([quota.Admit]) need no reservation and have none.
 func Reserve(ctx context.Context, org uuid.UUID, name string, units int64, lasts time.Duration) (Reservation, error) {
 	s, err := open()
 	if err != nil {
@@ -43,10 +46,11 @@ func Reserve(ctx context.Context, org uuid.UUID, name string, units int64, lasts
 // Commit turns a reservation into use, in the transaction of that use (in the organisation's scope).
 // An expired one is an error, so that the use does not happen either.
 func Commit(ctx context.Context, tx pgx.Tx, r Reservation) error {
-	if err := settle(ctx, tx, r, r.Units); err != nil {
+	used, err := settle(ctx, tx, r, r.Units)
+	if err != nil {
 		return err
 	}
-	return warn(ctx, tx, r.OrgID, r.Name, r.Bucket, r.Most)
+	return warn(ctx, tx, r.OrgID, r.Name, r.Bucket, r.Most, used)
 }
 
 // Release gives a reservation back. One that is over is none of its business.
@@ -55,7 +59,10 @@ func Release(ctx context.Context, r Reservation) error {
 	if err != nil {
 		return err
 	}
-	err = s.db.Tx(ctx, tenantdb.Org(r.OrgID), func(tx pgx.Tx) error { return settle(ctx, tx, r, 0) })
+	err = s.db.Tx(ctx, tenantdb.Org(r.OrgID), func(tx pgx.Tx) error {
+		_, err := settle(ctx, tx, r, 0)
+		return err
+	})
 	if errors.Is(err, ErrReservationOver) {
 		return nil
 	}
@@ -98,7 +105,7 @@ func (s store) reserve(ctx context.Context, org uuid.UUID, name string, units in
 	if err != nil {
 		return Reservation{}, err
 	}
-	if units <= 0 || lasts <= 0 {
+	if units <= 0 || lasts <= 0 || slices.Contains(counted, name) {
 		return Reservation{}, fmt.Errorf("licensing: reserve %d %s for %s", units, name, lasts)
 	}
 	has, err := s.entitlements(ctx, org)
@@ -107,22 +114,21 @@ func (s store) reserve(ctx context.Context, org uuid.UUID, name string, units in
 	}
 	r := Reservation{ID: rowid.New(), OrgID: org, Name: name, Bucket: l.Bucket(s.now()), Units: units, Most: has.Limits[name]}
 	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
-		// The row of the period is the one lock: everything that changes what is left takes it first.
-		var used, reserved int64
-		if err := tx.QueryRow(ctx, lockUsage, org, name, r.Bucket).Scan(&used, &reserved); err != nil {
+		used, reserved, err := lock(ctx, tx, org, name, r.Bucket)
+		if err != nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, expire, org, name, r.Bucket).Scan(&reserved); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		if r.Most != catalogue.Unlimited && used+reserved+units > r.Most {
-			return fault.New(errs.ResourceExhausted, fault.QuotaExceeded, "the organisation has used up its "+name)
+			return s.exceeded(name, l)
 		}
 		if _, err := tx.Exec(ctx, `update licensing.usage set reserved = reserved + $4
 			where org_id = $1 and name = $2 and bucket = $3`, org, name, r.Bucket, units); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `insert into licensing.reservations (org_id, id, name, bucket, units, expires_at)
+		_, err = tx.Exec(ctx, `insert into licensing.reservations (org_id, id, name, bucket, units, expires_at)
 			values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))`, org, r.ID, name, r.Bucket, units, lasts.Seconds())
 		return err
 	})
@@ -132,49 +138,65 @@ func (s store) reserve(ctx context.Context, org uuid.UUID, name string, units in
 	return r, nil
 }
 
-// settle ends a reservation; used of its units are used from now on.
-func settle(ctx context.Context, tx pgx.Tx, r Reservation, used int64) error {
-	if _, err := tx.Exec(ctx, lockUsage, r.OrgID, r.Name, r.Bucket); err != nil {
-		return fmt.Errorf("licensing: settle: %w", err)
+// lock is what is used and reserved of a limit in a period. Its row is the one lock: everything that
+// changes what is left takes it first.
+func lock(ctx context.Context, tx pgx.Tx, org uuid.UUID, name string, bucket time.Time) (used, reserved int64, err error) {
+	return used, reserved, tx.QueryRow(ctx, lockUsage, org, name, bucket).Scan(&used, &reserved)
+}
+
+func (s store) exceeded(name string, l catalogue.Limit) error {
+	e := fault.New(errs.FailedPrecondition, fault.QuotaExceeded, "the organisation has used up its "+name)
+	if end := l.Ends(s.now()); !end.IsZero() {
+		e.Code = errs.ResourceExhausted
+		e.Details = fault.Details{Reason: fault.QuotaExceeded, RetryAfter: max(1, int(end.Sub(s.now())/time.Second))}
+	}
+	return e
+}
+
+// settle ends a reservation; more of its units are used from now on, and used of all are.
+func settle(ctx context.Context, tx pgx.Tx, r Reservation, more int64) (used int64, err error) {
+	if _, _, err := lock(ctx, tx, r.OrgID, r.Name, r.Bucket); err != nil {
+		return 0, fmt.Errorf("licensing: settle: %w", err)
 	}
 	tag, err := tx.Exec(ctx, "delete from licensing.reservations where org_id = $1 and id = $2", r.OrgID, r.ID)
 	if err != nil {
-		return fmt.Errorf("licensing: settle: %w", err)
+		return 0, fmt.Errorf("licensing: settle: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return ErrReservationOver
+		return 0, ErrReservationOver
 	}
-	_, err = tx.Exec(ctx, `update licensing.usage set reserved = reserved - $4, used = used + $5
-		where org_id = $1 and name = $2 and bucket = $3`, r.OrgID, r.Name, r.Bucket, r.Units, used)
+	err = tx.QueryRow(ctx, `update licensing.usage set reserved = reserved - $4, used = used + $5
+		where org_id = $1 and name = $2 and bucket = $3 returning used`, r.OrgID, r.Name, r.Bucket, r.Units, more).Scan(&used)
 	if err != nil {
-		return fmt.Errorf("licensing: settle: %w", err)
+		return 0, fmt.Errorf("licensing: settle: %w", err)
 	}
-	return nil
+	return used, nil
 }
 
 func (s store) meter(ctx context.Context, org uuid.UUID, name string, units int64) error {
+	return s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error { return s.meterIn(ctx, tx, org, name, units) })
+}
+
+const addUsage = `
+insert into licensing.usage as u (org_id, name, bucket, used) values ($1, $2, $3, greatest(0, $4::bigint))
+on conflict (org_id, name, bucket) do update set used = greatest(0, u.used + $4::bigint)
+returning used`
+
+func (s store) meterIn(ctx context.Context, tx pgx.Tx, org uuid.UUID, name string, units int64) error {
 	l, err := s.limit(name)
 	if err != nil {
 		return err
 	}
-	has, err := s.entitlements(ctx, org)
+	has, err := s.entitlementsIn(ctx, tx, org)
 	if err != nil {
 		return err
 	}
 	bucket := l.Bucket(s.now())
-	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-insert into licensing.usage as u (org_id, name, bucket, used) values ($1, $2, $3, greatest(0, $4::bigint))
-on conflict (org_id, name, bucket) do update set used = greatest(0, u.used + $4::bigint)`, org, name, bucket, units)
-		if err != nil {
-			return err
-		}
-		return warn(ctx, tx, org, name, bucket, has.Limits[name])
-	})
-	if err != nil {
+	var used int64
+	if err := tx.QueryRow(ctx, addUsage, org, name, bucket, units).Scan(&used); err != nil {
 		return fmt.Errorf("licensing: meter: %w", err)
 	}
-	return nil
+	return warn(ctx, tx, org, name, bucket, has.Limits[name], used)
 }
 
 // warnAt are the shares of a limit, in percent, at which the organisation is told, the highest first.
@@ -182,14 +204,14 @@ var warnAt = []int64{100, 80}
 
 // warn tells the organisation's audit log when a share is reached, once a period. The row is locked by
 // the caller's change of it.
-func warn(ctx context.Context, tx pgx.Tx, org uuid.UUID, name string, bucket time.Time, most int64) error {
+func warn(ctx context.Context, tx pgx.Tx, org uuid.UUID, name string, bucket time.Time, most, used int64) error {
 	if most <= 0 { // no limit, or nothing to use up
 		return nil
 	}
-	var used, warned int64
-	if err := tx.QueryRow(ctx, "select used, warned from licensing.usage where org_id = $1 and name = $2 and bucket = $3",
-		org, name, bucket).Scan(&used, &warned); err != nil {
-		return err
+	var warned int64
+	if err := tx.QueryRow(ctx, "select warned from licensing.usage where org_id = $1 and name = $2 and bucket = $3",
+		org, name, bucket).Scan(&warned); err != nil {
+		return fmt.Errorf("licensing: warn: %w", err)
 	}
 	var share int64
 	for _, percent := range warnAt {
@@ -203,8 +225,11 @@ func warn(ctx context.Context, tx pgx.Tx, org uuid.UUID, name string, bucket tim
 	}
 	// Falling below makes the next rise news again.
 	if _, err := tx.Exec(ctx, "update licensing.usage set warned = $4 where org_id = $1 and name = $2 and bucket = $3",
-		org, name, bucket, share); err != nil || share < warned {
-		return err
+		org, name, bucket, share); err != nil {
+		return fmt.Errorf("licensing: warn: %w", err)
+	}
+	if share < warned {
+		return nil
 	}
 	e, err := event.New(background(ctx), org, "quota:warn", event.Resource{Kind: "license", ID: org.String()}, event.Succeeded, authz.Decision{}).
 		With(map[string]any{"limit": name, "of": most, "used": used, "percent": share, "since": bucket})

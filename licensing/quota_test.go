@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,17 +12,18 @@ import (
 	"encore.app/authz"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
+	"encore.app/licensing/catalogue"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// limited is an organisation with so many api_keys, a limit without periods.
-func limited(t *testing.T, s *store, most string) uuid.UUID {
+// limited is an organisation with so many units, a limit without periods.
+func limited(t *testing.T, s *store, most int64) uuid.UUID {
 	t.Helper()
-	var err error
-	if s.env, err = s.catalogue.ParseLayer("api_keys=" + most); err != nil {
-		t.Fatal(err)
-	}
+	c := *s.catalogue
+	c.Limits = maps.Clone(c.Limits)
+	c.Limits["units"] = catalogue.Limit{Default: most}
+	s.catalogue = &c
 	return newOrg(t, *s)
 }
 
@@ -31,26 +33,26 @@ func commit(t *testing.T, s store, r Reservation) error {
 }
 
 func exceeded(err error) bool {
-	return fault.DetailsOf(err).Reason == fault.QuotaExceeded && fault.Status(err) == 429
+	return fault.DetailsOf(err).Reason == fault.QuotaExceeded && fault.Status(err) == 400
 }
 
 func usedOf(t *testing.T, s store, org uuid.UUID) (used, reserved int) {
 	t.Helper()
-	return value[int](t, s, tenantdb.Org(org), "select used::int from licensing.usage where name = 'api_keys'"),
-		value[int](t, s, tenantdb.Org(org), "select reserved::int from licensing.usage where name = 'api_keys'")
+	return value[int](t, s, tenantdb.Org(org), "select used::int from licensing.usage where name = 'units'"),
+		value[int](t, s, tenantdb.Org(org), "select reserved::int from licensing.usage where name = 'units'")
 }
 
 func TestFiveHundredReservationsOfAHundredUnits(t *testing.T) {
 	t.Parallel()
 	ctx, s := context.Background(), fixture(t)
-	org := limited(t, &s, "100")
+	org := limited(t, &s, 100)
 	var had, refused atomic.Int32
 	var all sync.WaitGroup
 	begin := make(chan struct{})
 	for i := range 500 {
 		all.Go(func() {
 			<-begin
-			r, err := s.reserve(ctx, org, "api_keys", 1, time.Minute)
+			r, err := s.reserve(ctx, org, "units", 1, time.Minute)
 			switch {
 			case exceeded(err):
 				refused.Add(1)
@@ -80,8 +82,8 @@ func TestFiveHundredReservationsOfAHundredUnits(t *testing.T) {
 func TestAReservationIsCommittedReleasedOrExpires(t *testing.T) {
 	t.Parallel()
 	ctx, s := context.Background(), fixture(t)
-	org := limited(t, &s, "2")
-	reserve := func(units int64) (Reservation, error) { return s.reserve(ctx, org, "api_keys", units, time.Minute) }
+	org := limited(t, &s, 2)
+	reserve := func(units int64) (Reservation, error) { return s.reserve(ctx, org, "units", units, time.Minute) }
 	first, err := reserve(1)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +131,7 @@ func TestAReservationIsCommittedReleasedOrExpires(t *testing.T) {
 	for _, bad := range []struct {
 		name  string
 		units int64
-	}{{"nothing", 1}, {"api_keys", 0}, {"api_keys", -1}} {
+	}{{"nothing", 1}, {"seats", 1}, {"units", 0}, {"units", -1}} {
 		if _, err := s.reserve(ctx, org, bad.name, bad.units, time.Minute); err == nil || exceeded(err) {
 			t.Errorf("%d %s: %v", bad.units, bad.name, err)
 		}
@@ -139,8 +141,8 @@ func TestAReservationIsCommittedReleasedOrExpires(t *testing.T) {
 func TestTheUseRollsBackWithItsTransaction(t *testing.T) {
 	t.Parallel()
 	ctx, s := context.Background(), fixture(t)
-	org := limited(t, &s, "1")
-	r, err := s.reserve(ctx, org, "api_keys", 1, time.Minute)
+	org := limited(t, &s, 1)
+	r, err := s.reserve(ctx, org, "units", 1, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,12 +159,15 @@ func TestTheUseRollsBackWithItsTransaction(t *testing.T) {
 func TestTheOrganisationIsWarnedOnceAPeriod(t *testing.T) {
 	t.Parallel()
 	ctx, s := context.Background(), private(t)
-	org := newOrg(t, s)
+	org := limited(t, &s, 20)
 	if _, err := s.grant(ctx, license{OrgID: org, Tier: "pro", Flags: map[string]bool{}, Seats: 1, Source: sourceManual}, 0, authz.Decision{}); err != nil {
 		t.Fatal(err)
 	}
 	day := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	s.now = func() time.Time { return day }
+	if _, err := s.reserve(ctx, org, "exports_per_day", 25, time.Minute); fault.Status(err) != 429 || fault.DetailsOf(err).RetryAfter != 14*3600 {
+		t.Errorf("more than a day's: %v", err)
+	}
 	for range 30 { // of 24
 		if err := s.meter(ctx, org, "exports_per_day", 1); err != nil {
 			t.Fatal(err)
@@ -188,7 +193,7 @@ func TestTheOrganisationIsWarnedOnceAPeriod(t *testing.T) {
 	}
 	// A limit without periods: falling below makes the next rise news.
 	for _, n := range []int64{17, -17, 17, -100, 1} {
-		if err := s.meter(ctx, org, "api_keys", n); err != nil {
+		if err := s.meter(ctx, org, "units", n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,5 +202,62 @@ func TestTheOrganisationIsWarnedOnceAPeriod(t *testing.T) {
 	}
 	if used, _ := usedOf(t, s, org); used != 1 {
 		t.Errorf("%d used: giving back more than there is must end at nothing", used)
+	}
+}
+
+// Things that are counted where they are: five hundred at once, of which a hundred fit.
+func TestAsManyAreLetInAsThereIsRoomFor(t *testing.T) {
+	t.Parallel()
+	ctx, s := context.Background(), private(t)
+	org := newOrg(t, s)
+	want := license{OrgID: org, Tier: "free", Seats: 5, Limits: map[string]int64{"projects": 100}, Source: sourceManual}
+	if _, err := s.grant(ctx, want, 0, authz.Decision{}); err != nil {
+		t.Fatal(err)
+	}
+	add := func() error {
+		return s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+			err := s.admit(ctx, tx, org, "projects", func() (n int64, err error) {
+				return n, tx.QueryRow(ctx, "select count(*) from orgs.projects where org_id = $1 and deleted_at is null", org).Scan(&n)
+			})
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `insert into orgs.projects (org_id, id, owner_id, title, sensitivity, pii)
+				values ($1, gen_random_uuid(), gen_random_uuid(), 't', 'public', false)`, org)
+			return err
+		})
+	}
+	var made, refused atomic.Int32
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() {
+			switch err := add(); {
+			case err == nil:
+				made.Add(1)
+			case exceeded(err):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	have := value[int](t, s, tenantdb.Org(org), "select count(*)::int from orgs.projects")
+	if made.Load() != 100 || refused.Load() != 400 || have != 100 {
+		t.Errorf("%d were made, %d refused, %d are there", made.Load(), refused.Load(), have)
+	}
+	if n := len(told(t, s, org, "quota:warn")); n != 2 {
+		t.Errorf("told %d times of 80 and 100 percent", n)
+	}
+	exec(t, s, tenantdb.Org(org), "update orgs.projects set deleted_at = now() where id = (select id from orgs.projects limit 1)")
+	if err := add(); err != nil {
+		t.Errorf("after one was deleted: %v", err)
+	}
+	want.Limits = map[string]int64{"projects": -1}
+	if _, err := s.grant(ctx, want, 0, authz.Decision{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(); err != nil {
+		t.Errorf("without a limit: %v", err)
 	}
 }

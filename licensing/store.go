@@ -91,10 +91,12 @@ func (l license) same(o license) bool {
 
 const licenseColumns = "org_id, tier, feature_flags, seats, limits, valid_until, source, version, updated_at"
 
+const selectLicense = "select " + licenseColumns + " from licensing.licenses where org_id = $1"
+
 // of is an organisation's licence, under a scope that may see it.
 func (s store) of(ctx context.Context, scope tenantdb.Scope, org uuid.UUID) (license, error) {
 	l, err := tenantdb.Row(ctx, s.db, scope, pgx.RowToStructByPos[license],
-		"select "+licenseColumns+" from licensing.licenses where org_id = $1", org)
+		selectLicense, org)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.free(org), nil
 	}
@@ -113,7 +115,7 @@ func (s store) lock(ctx context.Context, tx pgx.Tx, org uuid.UUID) (license, err
 	if err != nil {
 		return license{}, fmt.Errorf("licensing: lock: %w", err)
 	}
-	rows, err := tx.Query(ctx, "select "+licenseColumns+" from licensing.licenses where org_id = $1 for update", org)
+	rows, err := tx.Query(ctx, selectLicense+" for update", org)
 	if err != nil {
 		return license{}, fmt.Errorf("licensing: lock: %w", err)
 	}

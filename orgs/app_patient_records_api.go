@@ -9,7 +9,7 @@ import (
 // CreatePatientRecord adds a patient record, owned by the caller.
 //
 // The team that treats the patient and the clinician may, on the enterprise tier. Refuses with validation_failed,
-// upgrade_required, mfa_required (restricted or personal data), org_suspended and policy_denied.
+// upgrade_required, mfa_required (restricted or personal data), quota_exceeded, org_suspended and policy_denied.
 //
 //encore:api auth method=POST path=/api/v1/app/orgs/:org_id/patient-records
 func (s *Service) CreatePatientRecord(ctx context.Context, org_id uuid.UUID, r *CreatePatientRecordRequest) (*Resource, error) {

@@ -8,7 +8,7 @@ import (
 
 // CreateProject adds a project, owned by the caller.
 //
-// Members may, and in a team its members. Refuses with validation_failed, mfa_required (restricted or personal data),
+// Members may, and in a team its members. Refuses with validation_failed, mfa_required (restricted or personal data), quota_exceeded,
 // org_suspended and policy_denied.
 //
 //encore:api auth method=POST path=/api/v1/app/orgs/:org_id/projects

@@ -11,6 +11,7 @@ import (
 	"encore.app/authz"
 	"encore.app/infra/platform/archive"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/quota"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/orgs/setting"
@@ -181,6 +182,9 @@ func (x export) succeeded(ctx context.Context, seen moment, m archive.Manifest) 
 	return x.store.db.Tx(ctx, tenantdb.Org(x.org), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "update orgs.orgs set exported_at = $3 where id = $1 and suspended_at = $2",
 			x.org, seen.suspendedAt, seen.at); err != nil {
+			return err
+		}
+		if err := quota.Meter(ctx, tx, x.org, quota.Exports, 1); err != nil {
 			return err
 		}
 		return e.Record(ctx, tx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"encore.app/audit/event"
+	"encore.app/infra/platform/quota"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
@@ -71,23 +72,29 @@ func (k kind) own(r resource) []any {
 // createResource adds a resource together with its audit event.
 func (s store) createResource(ctx context.Context, k kind, r resource, e event.Event) (resource, error) {
 	args := append([]any{r.OrgID, r.ID, r.TeamID, r.OwnerID, r.Title, r.Body, r.Sensitivity, r.PII}, k.own(r)...)
-	return s.writeResource(ctx, k, r.OrgID, e, k.insertOne(), args)
+	admit := func(tx pgx.Tx) error {
+		return quota.Admit(ctx, tx, r.OrgID, quota.Resources, func() (n int64, err error) {
+			return n, tx.QueryRow(ctx, countResources, r.OrgID).Scan(&n)
+		})
+	}
+	return s.writeResource(ctx, k, statement{scope: tenantdb.Org(r.OrgID), event: e, admit: admit, sql: k.insertOne(), args: args})
 }
 
 // updateResource writes r over the version that it carries; errStale if that is no longer current.
 func (s store) updateResource(ctx context.Context, k kind, r resource, e event.Event) (resource, error) {
 	args := append([]any{r.OrgID, r.ID, r.Version, r.TeamID, r.Title, r.Body, r.Sensitivity, r.PII}, k.own(r)...)
-	return s.writeResource(ctx, k, r.OrgID, e, k.updateOne(), args)
+	return s.writeResource(ctx, k, statement{scope: tenantdb.Org(r.OrgID), event: e, sql: k.updateOne(), args: args})
 }
 
 // deleteResource hides the version of r that it carries; errStale if that is no longer current.
 func (s store) deleteResource(ctx context.Context, k kind, r resource, e event.Event) error {
-	_, err := s.writeResource(ctx, k, r.OrgID, e, k.deleteOne(), []any{r.OrgID, r.ID, r.Version})
+	args := []any{r.OrgID, r.ID, r.Version}
+	_, err := s.writeResource(ctx, k, statement{scope: tenantdb.Org(r.OrgID), event: e, sql: k.deleteOne(), args: args})
 	return err
 }
 
-func (s store) writeResource(ctx context.Context, k kind, org uuid.UUID, e event.Event, sql string, args []any) (resource, error) {
-	r, err := write[resource](ctx, s, statement{scope: tenantdb.Org(org), event: e, sql: sql, args: args})
+func (s store) writeResource(ctx context.Context, k kind, c statement) (resource, error) {
+	r, err := write[resource](ctx, s, c)
 	switch {
 	case tenantdb.Violates(err, k.table+"_org_id_team_id_fkey"):
 		return resource{}, errNoSuchTeam

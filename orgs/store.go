@@ -24,7 +24,8 @@ var errStale = errors.New("changed meanwhile")
 type statement struct {
 	scope tenantdb.Scope
 	event event.Event
-	bump  []uuid.UUID // whose decisions it can turn wrong
+	bump  []uuid.UUID        // whose decisions it can turn wrong
+	admit func(pgx.Tx) error // asked first, unless nil
 	sql   string
 	args  []any
 }
@@ -32,6 +33,11 @@ type statement struct {
 // write makes a change and records it in one transaction. errStale if no row was there to change.
 func write[T any](ctx context.Context, s store, c statement) (row T, err error) {
 	err = s.db.Tx(ctx, c.scope, func(tx pgx.Tx) error {
+		if c.admit != nil {
+			if err := c.admit(tx); err != nil {
+				return err
+			}
+		}
 		rows, err := tx.Query(ctx, c.sql, c.args...)
 		if err != nil {
 			return err

@@ -14,11 +14,13 @@ type Usage struct {
 	Resources int64 // projects, documents and patient records that are not deleted
 }
 
+const countResources = `
+select (select count(*) from orgs.projects p where p.org_id = $1 and p.deleted_at is null) +
+       (select count(*) from orgs.docs d where d.org_id = $1 and d.deleted_at is null) +
+       (select count(*) from orgs.patient_records r where r.org_id = $1 and r.deleted_at is null)`
+
 const selectUsage = `
-select (select count(*) from orgs.memberships m where m.org_id = o.id),
-       (select count(*) from orgs.projects p where p.org_id = o.id and p.deleted_at is null) +
-       (select count(*) from orgs.docs d where d.org_id = o.id and d.deleted_at is null) +
-       (select count(*) from orgs.patient_records r where r.org_id = o.id and r.deleted_at is null)
+select (select count(*) from orgs.memberships m where m.org_id = $1), (` + countResources + `)
   from orgs.orgs o where o.id = $1`
 
 // UsageOf counts what an organisation has; ok is false if there is no such organisation.

@@ -128,3 +128,34 @@ func TestForgedDeliveriesAreRefused(t *testing.T) {
 		t.Errorf("a byte more than 1 MiB: %d", r.status)
 	}
 }
+
+// What a licence limits is refused beyond it, and what is used is said.
+func TestLimitsHoldWhereThingsAreMade(t *testing.T) {
+	t.Parallel()
+	org, license := tenant(t).ID, map[string]any{"tier": "pro", "feature_flags": map[string]bool{}, "seats": 5, "limits": map[string]int{"projects": 2, "api_keys": 1}}
+	grant := func() {
+		t.Helper()
+		want[licenseView](t, write(t, rootMFA.token(t), "PUT", "/api/v1/admin/orgs/"+org+"/license", license), http.StatusOK)
+	}
+	grant()
+	eve, project := eveApp.token(t), map[string]any{"title": "p", "sensitivity": "internal", "pii": false}
+	for _, kind := range []string{"projects", "docs"} {
+		want[struct{}](t, call(t, eve, "POST", "/api/v1/app/orgs/"+org+"/"+kind, project), http.StatusCreated)
+	}
+	wantFailure(t, call(t, eve, "POST", "/api/v1/app/orgs/"+org+"/projects", project), http.StatusBadRequest, "quota_exceeded")
+	key := map[string]any{"name": "k", "org_roles": []string{"member"}}
+	want[struct{}](t, call(t, eveOrg.token(t), "POST", "/api/v1/org/"+org+"/api-keys", key), http.StatusCreated)
+	wantFailure(t, call(t, eveOrg.token(t), "POST", "/api/v1/org/"+org+"/api-keys", key), http.StatusBadRequest, "quota_exceeded")
+	if r := call(t, eveOrg.token(t), "GET", "/api/v1/org/"+org+"/export", nil); r.status != http.StatusOK {
+		t.Errorf("export: %d %s", r.status, r.body)
+	}
+	has := want[struct{ Limits, Usage map[string]int }](t, call(t, eve, "GET", "/api/v1/app/orgs/"+org+"/entitlements", nil), http.StatusOK)
+	for name, n := range map[string]int{"projects": 2, "api_keys": 1, "seats": 1, "exports_per_day": 1} {
+		if has.Usage[name] != n {
+			t.Errorf("%d %s are used, want %d", has.Usage[name], name, n)
+		}
+	}
+	license["limits"] = map[string]int{"projects": -1}
+	grant()
+	want[struct{}](t, call(t, eve, "POST", "/api/v1/app/orgs/"+org+"/projects", project), http.StatusCreated)
+}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"encore.app/infra/platform/quota"
 	"gopkg.in/yaml.v3"
 )
 
@@ -123,8 +124,10 @@ func (c *Catalogue) validate() error {
 			return fmt.Errorf("limit %s: %q is no period", name, l.Period)
 		}
 	}
-	if _, ok := c.Limits[Seats]; !ok {
-		return fmt.Errorf("there is no limit %q", Seats)
+	for _, name := range []string{Seats, quota.Resources, quota.APIKeys, quota.Exports} {
+		if _, ok := c.Limits[name]; !ok {
+			return fmt.Errorf("there is no limit %q, which is asked for", name)
+		}
 	}
 	if names := c.TierNames(); !slices.Equal(names, []string{Free, Pro, Enterprise}) {
 		return fmt.Errorf("the tiers are %v; the policies know free, pro and enterprise", names)

@@ -71,12 +71,12 @@ func TestTheLastLayerDecides(t *testing.T) {
 			if n == nil {
 				return Layer{}
 			}
-			return Layer{Limits: map[string]int64{"storage_bytes": *n}, Features: map[string]bool{"sso": *n%2 == 0}}
+			return Layer{Limits: map[string]int64{"projects": *n}, Features: map[string]bool{"sso": *n%2 == 0}}
 		}
 		name := c.Tiers[int(tier)%len(c.Tiers)].Name
-		limit, feature := c.Limits["storage_bytes"].Default, c.Features["sso"].Default
+		limit, feature := c.Limits["projects"].Default, c.Features["sso"].Default
 		take := func(l Layer) {
-			if n, ok := l.Limits["storage_bytes"]; ok {
+			if n, ok := l.Limits["projects"]; ok {
 				limit = n
 			}
 			if on, ok := l.Features["sso"]; ok {
@@ -88,7 +88,7 @@ func TestTheLastLayerDecides(t *testing.T) {
 		take(Layer{c.Tier(name).Features, c.Tier(name).Limits})
 		take(layer(org))
 		got := c.Resolve(layer(env), layer(global), name, layer(org))
-		return got.Tier == name && got.Limits["storage_bytes"] == limit && got.Features["sso"] == feature
+		return got.Tier == name && got.Limits["projects"] == limit && got.Features["sso"] == feature
 	}
 	if err := quick.Check(holds, nil); err != nil {
 		t.Error(err)
@@ -135,7 +135,7 @@ func TestACatalogueThatContradictsItselfIsRefused(t *testing.T) {
 		"seats without end":         {"seats: 25", "seats: -1"},
 		"a price without a key":     {"lookup_key: tenantry_pro_month", "lookup_key: ''"},
 		"grace that ends before":    {"grace: 168h", "grace: -1h"},
-		"a default below unlimited": {"default: 600", "default: -600"},
+		"a default below unlimited": {"default: 1000", "default: -1000"},
 	} {
 		text := string(embedded)
 		if !strings.Contains(text, edit[0]) {
@@ -154,8 +154,12 @@ func TestABucketBeginsItsPeriod(t *testing.T) {
 		"minute": "2026-03-05T16:42:00Z", "hour": "2026-03-05T16:00:00Z", "day": "2026-03-05T00:00:00Z",
 		"month": "2026-03-01T00:00:00Z", "": "0001-01-01T00:00:00Z",
 	} {
-		if got := (Limit{Period: period}).Bucket(at).Format(time.RFC3339); got != want {
+		l := Limit{Period: period}
+		if got := l.Bucket(at).Format(time.RFC3339); got != want {
 			t.Errorf("%q: got %s, want %s", period, got, want)
+		}
+		if end := l.Ends(at); period != "" && (!end.After(at) || !l.Bucket(end).Equal(end) || !l.Bucket(end.Add(-1)).Equal(l.Bucket(at))) {
+			t.Errorf("%q ends %s", period, end)
 		}
 	}
 }

@@ -100,3 +100,18 @@ func (l Limit) Bucket(t time.Time) time.Time {
 	}
 	return time.Time{}
 }
+
+// Ends is when the period that t lies in is over; the zero time for a limit without one.
+func (l Limit) Ends(t time.Time) time.Time {
+	switch start := l.Bucket(t); l.Period {
+	case "minute":
+		return start.Add(time.Minute)
+	case "hour":
+		return start.Add(time.Hour)
+	case "day":
+		return start.AddDate(0, 0, 1)
+	case "month":
+		return start.AddDate(0, 1, 0)
+	}
+	return time.Time{}
+}
