@@ -17,6 +17,7 @@ import (
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/catalogue"
 	"encore.app/licensing/stripesync"
+	"encore.dev/rlog"
 	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -61,6 +62,9 @@ func initService() (*Service, error) {
 			Queue: stripesync.Queue{DB: st.db}, Stripe: s.stripe, Licences: st,
 		})
 		s.worker.Start()
+		if len(s.hooks) == 0 {
+			rlog.Warn("STRIPE_API_KEY is set and STRIPE_WEBHOOK_SECRET is not: no delivery of Stripe is taken, and what is bought counts after the next reconciliation")
+		}
 	}
 	return s, nil
 }
