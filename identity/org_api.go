@@ -172,7 +172,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, org_id uuid.UUID, r *CreateA
 
 // RotateAPIKeyRequest says for how long the secret that is replaced goes on working.
 type RotateAPIKeyRequest struct {
-	OverlapMinutes int `json:"overlap_minutes" schema:"minimum=0;maximum=10080"` // 0 to 10080; 0 ends it at once
+	OverlapMinutes int `json:"overlap_minutes" encore:"optional" schema:"minimum=0;maximum=10080"` // 0 to 10080; 0 ends it at once
 }
 
 // Validate checks the request.
