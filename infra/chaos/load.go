@@ -31,7 +31,7 @@ const (
 	inFlight = 400
 	// noisyRate is how many reads a second the noisy caller attempts: five times what a free tier has.
 	noisyRate = 50
-	// answeredWithin is when a change counts as never answered.
+	// answeredWithin is how long the changes under way may take once nobody is killed any more.
 	answeredWithin = 4 * time.Minute
 )
 
@@ -40,6 +40,8 @@ const (
 type load struct {
 	stack  *stack
 	cancel context.CancelFunc // ends new changes
+	tries  context.Context    // of the changes under way
+	giveUp context.CancelFunc
 	done   sync.WaitGroup
 	room   chan struct{}
 
@@ -61,8 +63,9 @@ func startLoad(s *stack, rate int) *load {
 		stack: s, cancel: cancel, room: make(chan struct{}, inFlight), tokens: map[string]string{},
 		answers: map[string]map[string]bool{}, statuses: map[string]int{}, reads: map[int]int{},
 	}
+	l.tries, l.giveUp = context.WithCancel(context.Background())
 	l.renew()
-	l.every(ctx, tokenFor, l.renew)
+	l.every(l.tries, tokenFor, l.renew)
 	l.every(ctx, time.Second/noisyRate, l.read)
 	l.every(ctx, time.Second/time.Duration(rate), func() {
 		select {
@@ -125,12 +128,16 @@ func (l *load) change(n int64) {
 	key := fmt.Sprintf("chaos-%d", n)
 	user := writers[n%int64(len(writers))]
 	pause := 200 * time.Millisecond
-	for over := time.Now().Add(answeredWithin); time.Now().Before(over); pause = min(2*pause, 4*time.Second) {
-		if wait, answered := l.try(user, key); !answered {
-			<-time.After(cmp.Or(wait, pause/2+rand.N(pause)))
-			continue
+	for ; ; pause = min(2*pause, 4*time.Second) {
+		wait, answered := l.try(user, key)
+		if answered {
+			return
 		}
-		return
+		select {
+		case <-time.After(cmp.Or(wait, pause/2+rand.N(pause))):
+		case <-l.tries.Done():
+			return
+		}
 	}
 }
 
@@ -225,5 +232,13 @@ func (l *load) keep() {
 // stop ends new changes and waits until those under way are answered.
 func (l *load) stop() {
 	l.cancel()
+	for over := time.After(answeredWithin); len(l.room) > 0; {
+		select {
+		case <-over:
+			l.giveUp()
+		case <-time.After(time.Second):
+		}
+	}
+	l.giveUp()
 	l.done.Wait()
 }

@@ -156,7 +156,7 @@ func (s *stack) killFor(ctx context.Context, length time.Duration, between func(
 			return kills, ctx.Err()
 		case <-over:
 			return kills, nil
-		case <-time.After(2*time.Second + rand.N(5*time.Second)):
+		case <-time.After(2*time.Second + rand.N(8*time.Second)):
 		}
 		between()
 		p := s.parts[rand.IntN(len(s.parts))]
