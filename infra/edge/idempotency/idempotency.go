@@ -7,6 +7,9 @@
 // gets the first answer. Two requests with one key are told apart by a lock of that transaction, which
 // dies with its connection: nothing has to expire before a retry may go on.
 //
+// Redis stands in front and answers repeats without a transaction. It is told after the commit, so it can
+// lose an answer and never have one too many; whoever restores Postgres to an earlier moment empties it.
+//
 // A key belongs to its caller, organisation and route. It is stored as a hash, and the answer is
 // encrypted under the key, so that what an answer shows once (a new API key) does not lie around.
 package idempotency
@@ -79,6 +82,13 @@ func Claim(ctx context.Context, r Request) (held context.Context, a *Attempt, ke
 	if a.seal, err = newSeal(r.hash("answer")); err != nil {
 		return ctx, nil, nil, err
 	}
+	if fingerprint, sealed, ok := inFront().recall(ctx, a.id); ok {
+		kept, err = a.answer(fingerprint, sealed)
+		if err == nil {
+			results.WithLabelValues("replayed").Inc()
+		}
+		return ctx, nil, kept, err
+	}
 	held, a.hold, err = open().Hold(ctx)
 	if err != nil {
 		return ctx, nil, nil, unavailable(err)
@@ -118,6 +128,11 @@ func (a *Attempt) claim(ctx context.Context) (kept []byte, err error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	return a.answer(fingerprint, sealed)
+}
+
+// answer is what was kept, for a request that asks for the same.
+func (a *Attempt) answer(fingerprint, sealed []byte) ([]byte, error) {
 	if subtle.ConstantTimeCompare(fingerprint, a.fingerprint[:]) != 1 {
 		results.WithLabelValues("reused").Inc()
 		return nil, fault.KeyReused()
@@ -151,6 +166,7 @@ func (a *Attempt) end(ctx context.Context, answer []byte, effect bool) error {
 	if err := a.hold.Commit(ctx); err != nil {
 		return unavailable(err)
 	}
+	inFront().remember(ctx, a.id, a.fingerprint, sealed)
 	return nil
 }
 

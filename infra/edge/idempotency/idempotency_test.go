@@ -198,6 +198,7 @@ func TestAnExpiredAnswerIsForgotten(t *testing.T) {
 	}
 	age := func() {
 		t.Helper()
+		forget(t, id)
 		err := open().Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "update edge.idempotency_keys set created_at = now() - interval '25 hours' where id = $1", id[:])
 			return err
