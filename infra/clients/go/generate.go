@@ -101,7 +101,7 @@ func (g *generator) method(b *strings.Builder, name, method, path string, op ope
 		case p.In == "query":
 			query = append(query, p)
 		case p.Name == "Idempotency-Key":
-			keyed = p.Required
+			keyed = true
 		}
 	}
 	target = strings.TrimSuffix(target, ` + ""`)

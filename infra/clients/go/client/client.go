@@ -13,7 +13,9 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Client calls one installation. Its fields may be changed before the first call.
@@ -38,6 +40,8 @@ type Error struct {
 	Code    string  `json:"code"`
 	Message string  `json:"message"`
 	Details Details `json:"details"`
+
+	retryAfter time.Duration
 }
 
 // Details say more: Reason is the word to switch on.
@@ -75,7 +79,7 @@ type Call struct {
 	Query        url.Values
 	Header       http.Header
 	Body         any
-	Keyed        bool // wants an idempotency key, the caller's or a new one
+	Keyed        bool // takes an idempotency key: the caller's, or a new one
 }
 
 // Option changes one call.
@@ -86,7 +90,7 @@ type exchange struct {
 	headers *http.Header
 }
 
-// Key makes a repeat of a write safe: it gets the first answer.
+// Key is the write's idempotency key, for a repeat that outlives the process: it gets the first answer.
 func Key(key string) Option {
 	return func(x *exchange) { x.request.Header.Set("Idempotency-Key", key) }
 }
@@ -116,9 +120,37 @@ func (c *Client) Do(ctx context.Context, call Call, out any, opts ...Option) err
 
 // Stream makes a call whose answer is read as it comes. The caller closes it.
 func (c *Client) Stream(ctx context.Context, call Call, opts ...Option) (io.ReadCloser, error) {
-	req, err := c.request(ctx, call)
+	key := rand.Text() // one for all tries: that is what makes another one safe
+	for try := 1; ; try++ {
+		body, again, err := c.try(ctx, call, key, opts)
+		if err == nil || !again || try == tries {
+			return body, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause(err, try)):
+		}
+	}
+}
+
+// tries is how often a call is made at most, where it is refused for being too many or too early.
+const tries = 4
+
+// pause is how long to wait before another try: as long as the answer says, or a little more each time.
+func pause(err error, try int) time.Duration {
+	var e *Error
+	if errors.As(err, &e) && e.retryAfter > 0 {
+		return min(e.retryAfter, time.Minute)
+	}
+	return 100 * time.Millisecond << try
+}
+
+// try makes a call once; again says that another try is safe and may go better.
+func (c *Client) try(ctx context.Context, call Call, key string, opts []Option) (body io.ReadCloser, again bool, err error) {
+	req, err := c.request(ctx, call, key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	x := &exchange{request: req}
 	for _, o := range opts {
@@ -126,27 +158,31 @@ func (c *Client) Stream(ctx context.Context, call Call, opts ...Option) (io.Read
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if x.headers != nil {
 		*x.headers = resp.Header
 	}
 	if resp.StatusCode < http.StatusBadRequest {
-		return resp.Body, nil
+		return resp.Body, false, nil
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	failure := &Error{Status: resp.StatusCode}
 	if json.Unmarshal(text, failure) != nil { // a proxy's page, say
 		failure.Message = http.StatusText(resp.StatusCode)
 	}
-	return nil, failure
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+		failure.retryAfter = time.Duration(seconds) * time.Second
+	}
+	busy := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
+	return nil, busy && (call.Keyed || call.Method == http.MethodGet), failure
 }
 
-func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, call Call, key string) (*http.Request, error) {
 	target := c.Base + call.Path
 	if len(call.Query) > 0 {
 		target += "?" + call.Query.Encode()
@@ -170,7 +206,7 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if call.Keyed {
-		req.Header.Set("Idempotency-Key", rand.Text())
+		req.Header.Set("Idempotency-Key", key)
 	}
 	if c.Token != nil {
 		token, err := c.Token(ctx)

@@ -27,11 +27,28 @@ export interface Options {
   fetch?: typeof globalThis.fetch;
 }
 
-function make<Paths extends {}>({ baseUrl, token, fetch }: Options): Client<Paths> {
-  const client = createClient<Paths>({ baseUrl, fetch });
+const tries = 4;
+
+// patient repeats what was refused for being too many or too early. A write has a key, so that the
+// repeat is the same write.
+async function patient(request: Request, fetch: typeof globalThis.fetch): Promise<Response> {
+  for (let attempt = 1; ; attempt++) {
+    const response = await fetch(request.clone());
+    if ((response.status !== 429 && response.status !== 503) || attempt === tries) return response;
+    const seconds = Number(response.headers.get("Retry-After")) || 0.1 * 2 ** attempt;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(seconds, 60)));
+    request.signal.throwIfAborted();
+  }
+}
+
+function make<Paths extends {}>({ baseUrl, token, fetch = globalThis.fetch }: Options): Client<Paths> {
+  const client = createClient<Paths>({ baseUrl, fetch: (request) => patient(request, fetch) });
   const bearer: Middleware = {
     async onRequest({ request }) {
       request.headers.set("Authorization", `Bearer ${typeof token === "string" ? token : await token()}`);
+      if (request.method !== "GET" && !request.headers.has("Idempotency-Key")) {
+        request.headers.set("Idempotency-Key", crypto.randomUUID());
+      }
     },
     async onResponse({ response }) {
       if (response.ok) return;
