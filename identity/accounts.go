@@ -2,9 +2,9 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"encore.app/identity/keycloak"
@@ -92,8 +92,11 @@ func (s *Service) carryOut(ctx context.Context, o *AccountOrder) error {
 	return s.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error { return outbox.Settle(ctx, tx, o.ID) })
 }
 
-// newAccounts administers the issuer's accounts; nil where the app has no service account there.
-func newAccounts() (*keycloak.Client, error) {
+// Realm administers the issuer's accounts and organisations; nil where the app has no service account
+// there.
+func Realm() (*keycloak.Client, error) { return realm() }
+
+var realm = sync.OnceValues(func() (*keycloak.Client, error) {
 	if secrets.KEYCLOAK_PROVISIONER_SECRET == "" {
 		return nil, nil
 	}
@@ -105,19 +108,20 @@ func newAccounts() (*keycloak.Client, error) {
 		return nil, fmt.Errorf("identity: KEYCLOAK_PROVISIONER_SECRET is set: %w", err)
 	}
 	return c, nil
+})
+
+// Subjects are the ids of users' accounts at the issuer, without those who have been erased.
+func Subjects(ctx context.Context, users []uuid.UUID) ([]string, error) {
+	found, err := tenantdb.Rows(ctx, open(), tenantdb.Scope{}, pgx.RowTo[string],
+		"select subject from identity.users where id = any($1) and issuer = $2 and status <> 'erased' order by id", users, secrets.OIDC_ISSUER_URL)
+	if err != nil {
+		return nil, fmt.Errorf("identity: subjects: %w", err)
+	}
+	return found, nil
 }
 
 // relayOrders carries orders from the outbox to their topic.
 func relayOrders(db *tenantdb.DB) *outbox.Relay {
 	orders := pubsub.TopicRef[pubsub.Publisher[*AccountOrder]](Accounts)
-	return outbox.StartRelay(outbox.Config{DB: db, Topics: map[string]outbox.Publish{
-		accountTopic: func(ctx context.Context, payload json.RawMessage) error {
-			o := new(AccountOrder)
-			if err := json.Unmarshal(payload, o); err != nil {
-				return fmt.Errorf("%w: %w", outbox.ErrMalformed, err)
-			}
-			_, err := orders.Publish(ctx, o)
-			return err
-		},
-	}})
+	return outbox.StartRelay(outbox.Config{DB: db, Topics: map[string]outbox.Publish{accountTopic: outbox.Decoded(orders.Publish)}})
 }

@@ -79,7 +79,7 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := newAccounts()
+	accounts, err := Realm()
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,11 @@ package orgs
 import (
 	"fmt"
 
+	"encore.app/identity"
 	"encore.app/infra/platform/database"
+	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/shutdown"
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -23,13 +26,24 @@ import (
 //encore:service
 type Service struct {
 	store store
+	relay *outbox.Relay
 }
 
 func initService() (*Service, error) {
 	if _, err := environment(); err != nil {
 		return nil, fmt.Errorf("orgs: SETTINGS: %w", err)
 	}
-	return &Service{store: open()}, nil
+	if _, err := identity.Realm(); err != nil {
+		return nil, err
+	}
+	store := open()
+	return &Service{store: store, relay: relayRealm(store.db)}, nil
+}
+
+// Shutdown ends the relay.
+func (s *Service) Shutdown(shutdown.Progress) error {
+	s.relay.Close()
+	return nil
 }
 
 func open() store {

@@ -56,6 +56,9 @@ func write[T any](ctx context.Context, s store, c statement) (row T, err error) 
 
 // record ends a transaction that changed something: its event, and whose decisions it can turn wrong.
 func record(ctx context.Context, tx pgx.Tx, e event.Event, bump ...uuid.UUID) error {
+	if err := orderRealm(ctx, tx, e); err != nil {
+		return err
+	}
 	if err := e.Record(ctx, tx); err != nil {
 		return err
 	}

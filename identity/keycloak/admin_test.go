@@ -141,6 +141,8 @@ func TestSyncOrganization(t *testing.T) {
 		}
 		sync("new", keycloak.Changes{Created: true, Added: []string{a.ID, b.ID}})
 		sync("again", keycloak.Changes{})
+		want.Members = append(want.Members, "00000000-0000-7000-8000-00000000dead")
+		sync("with somebody who has no account", keycloak.Changes{})
 		want.Members = []string{b.ID, c.ID}
 		sync("other members", keycloak.Changes{Added: []string{c.ID}, Removed: []string{a.ID}})
 		named := func(u keycloak.User) any {

@@ -120,10 +120,13 @@ func (c *Client) SyncOrganization(ctx context.Context, want Organization) (Chang
 		if present[id] {
 			continue
 		}
-		if err := c.addMember(ctx, has.ID, id); err != nil {
+		added, err := c.addMember(ctx, has.ID, id)
+		if err != nil {
 			return changes, err
 		}
-		changes.Added = append(changes.Added, id)
+		if added {
+			changes.Added = append(changes.Added, id)
+		}
 	}
 	for _, m := range members {
 		if wanted[m.ID] {
@@ -146,14 +149,19 @@ func (c *Client) EnsureMember(ctx context.Context, alias, name, userID string) e
 	if err != nil {
 		return err
 	}
-	return c.addMember(ctx, has.ID, userID)
+	added, err := c.addMember(ctx, has.ID, userID)
+	if err == nil && !added {
+		err = &Error{Op: "add member", Err: ErrNotFound}
+	}
+	return err
 }
 
-// addMember is content with who is a member already.
-func (c *Client) addMember(ctx context.Context, organizationID, userID string) error {
-	_, err := c.do(ctx, call{
+// addMember is content with who is a member already. It adds nobody where there is no such account,
+// which Keycloak calls a bad request.
+func (c *Client) addMember(ctx context.Context, organizationID, userID string) (added bool, _ error) {
+	got, err := c.do(ctx, call{
 		op: "add member", method: http.MethodPost, path: organizationPath(organizationID, "members"), body: userID,
-		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusConflict},
+		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusConflict, http.StatusBadRequest, http.StatusNotFound},
 	})
-	return err
+	return err == nil && got.status != http.StatusBadRequest && got.status != http.StatusNotFound, err
 }

@@ -30,7 +30,7 @@ func TestTheIssuersAccountFollowsTheUser(t *testing.T) {
 		url.Values{"grant_type": {"client_credentials"}, "client_id": {"tenantry-provisioner"}, "client_secret": {"demo-provisioner"}}, &admin)
 	accounts := strings.Replace(target.issuer, "/realms/", "/admin/realms/", 1) + "/users"
 	email := unique("temp") + "@acme.test"
-	ask(t, http.MethodPost, accounts, admin.Access, map[string]any{"username": email, "email": email, "firstName": "T", "lastName": "P", "enabled": true}, nil)
+	ask(t, http.MethodPost, accounts, admin.Access, map[string]any{"username": email, "email": email, "firstName": "T", "lastName": "P", "enabled": true, "emailVerified": true}, nil)
 	var found []struct {
 		ID string `json:"id"`
 	}
@@ -66,6 +66,39 @@ func TestTheIssuersAccountFollowsTheUser(t *testing.T) {
 	eventually(t, 20*time.Second, "the account is off", func() bool { return !signsIn() })
 	act("POST", "/enable")
 	eventually(t, 20*time.Second, "the account is on again", signsIn)
+
+	// So do organisations, and who belongs to them.
+	type organization struct {
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Enabled bool   `json:"enabled"`
+	}
+	slug := unique("corp")
+	made := want[struct{ ID string }](t, on(app, t, root, "POST", "/api/v1/admin/orgs", map[string]any{"slug": slug, "name": "Acme"}), http.StatusCreated)
+	at := strings.TrimSuffix(accounts, "/users") + "/organizations"
+	counterpart := func(good func(o organization, members int) bool) func() bool {
+		return func() bool {
+			var all, members []organization
+			ask(t, http.MethodGet, at+"?q=alias:"+slug, admin.Access, nil, &all)
+			if len(all) != 1 {
+				return false
+			}
+			ask(t, http.MethodGet, at+"/"+all[0].ID+"/members", admin.Access, nil, &members)
+			return good(all[0], len(members))
+		}
+	}
+	eventually(t, 20*time.Second, "the organisation is there", counterpart(func(o organization, n int) bool { return o.Enabled && n == 0 }))
+	invited := want[struct{ Token string }](t, on(app, t, root, "POST", "/api/v1/admin/orgs/"+made.ID+"/invitations",
+		map[string]any{"email": email, "org_roles": []string{"owner"}}), http.StatusCreated)
+	if r := on(app, t, signIn(t, person), "POST", "/api/v1/app/invitations/accept", map[string]any{"token": invited.Token}); r.status/100 != 2 {
+		t.Fatalf("accept: %d %s", r.status, r.body)
+	}
+	eventually(t, 20*time.Second, "the member is there", counterpart(func(_ organization, n int) bool { return n == 1 }))
+	if r := on(app, t, root, "POST", "/api/v1/admin/orgs/"+made.ID+"/suspend", map[string]any{"reason": "r"}); r.status/100 != 2 {
+		t.Fatalf("suspend: %d %s", r.status, r.body)
+	}
+	eventually(t, 20*time.Second, "the organisation is off", counterpart(func(o organization, _ int) bool { return !o.Enabled }))
+
 	act("DELETE", "/personal-data")
 	eventually(t, 20*time.Second, "the account is gone", func() bool { return look() == 0 })
 }

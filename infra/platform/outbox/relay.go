@@ -71,6 +71,18 @@ var ErrMalformed = errors.New("outbox: malformed message")
 // [ErrMalformed] says that the broker is away.
 type Publish func(ctx context.Context, payload json.RawMessage) error
 
+// Decoded is a Publish of messages of one type.
+func Decoded[T any](publish func(ctx context.Context, message *T) (id string, err error)) Publish {
+	return func(ctx context.Context, payload json.RawMessage) error {
+		message := new(T)
+		if err := json.Unmarshal(payload, message); err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		_, err := publish(ctx, message)
+		return err
+	}
+}
+
 // Config is what a Relay needs.
 type Config struct {
 	DB *tenantdb.DB
