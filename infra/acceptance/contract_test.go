@@ -159,10 +159,10 @@ func (d contractDocument) edges(s contractSchema) (inside, beyond []any) {
 	return inside, beyond
 }
 
-// outsider is somebody who may not do anything to what is not there, in the audience of a path. A
+// powerless is somebody who may not do anything to what is not there, in the audience of a path. A
 // request is checked before anybody looks at what it is about, so they are told of its faults all the
 // same.
-func outsider(t *testing.T, path string) string {
+func powerless(t *testing.T, path string) string {
 	t.Helper()
 	switch {
 	case strings.HasPrefix(path, "/api/v1/admin/"):
@@ -187,7 +187,7 @@ func TestTheDocumentsLimitsAreThoseOfTheApp(t *testing.T) {
 			send := func(query url.Values, body any) failure {
 				tried++
 				var f failure
-				r := call(t, outsider(t, path), method, at+"?"+query.Encode(), body, withKey(unique("contract")))
+				r := call(t, powerless(t, path), method, at+"?"+query.Encode(), body, withKey(unique("contract")))
 				if r.status >= http.StatusBadRequest {
 					_ = json.Unmarshal(r.body, &f)
 				}
