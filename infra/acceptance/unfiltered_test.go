@@ -226,8 +226,6 @@ var elsewhere = map[string]string{
 	"delete from licensing.reservations where":            "quotas",
 	"update licensing.usage set reserved = reserved +":    "quotas",
 	"update licensing.usage set reserved = reserved - $4": "quotas",
-	"select used, warned from licensing.usage":            "quotas",
-	"update licensing.usage set warned":                   "quotas",
 	"set review_at = coalesce($2":                         "the platform's: it takes whichever licence is next",
 	"insert into licensing.drifts":                        "the platform's: it compares every licence with Stripe",
 	"where m.user_id = $1 and m.org_id = $2":              "the user's: before it there is no organisation",
