@@ -115,8 +115,16 @@ func (l *lint) tokenForm() {
 	for _, c := range l.Clients {
 		l.want(c.Attributes["client.use.lightweight.access.token.enabled"] == "false", "%s: lightweight tokens lack what the API reads", c.ID)
 		l.want(c.Attributes["access.token.header.type.rfc9068"] == "true", "%s: access tokens do not say that they are some (RFC 9068)", c.ID)
-		own := c.Attributes["access.token.lifespan"]
-		l.want(own == "", "%s: has a token lifetime of its own: %s", c.ID, own)
+		algorithm := c.Attributes["access.token.signed.response.alg"]
+		l.want(algorithm == "" || slices.Contains(signatureAlgorithms, algorithm), "%s: access tokens are signed with %s, which the API does not accept", c.ID, algorithm)
+		// What the realm's lifetimes bound, a client of its own mind would not.
+		for _, name := range []string{"access.token.lifespan", "client.session.idle.timeout", "client.session.max.lifespan"} {
+			own := c.Attributes[name]
+			l.want(own == "", "%s: has a lifetime of its own: %s %s", c.ID, name, own)
+		}
+	}
+	for _, c := range l.machines() {
+		l.want(c.Attributes["client_credentials.use_refresh_token"] == "false", "%s: is given refresh tokens, which outlive a rotated secret", c.ID)
 	}
 }
 

@@ -21,6 +21,9 @@ const (
 	maxLevel2Age       = 900
 )
 
+// signatureAlgorithms are those that the API accepts.
+var signatureAlgorithms = []string{"RS256", "ES256", "EdDSA"}
+
 // tellTale are the events without which an attack leaves no trace.
 var tellTale = []string{"LOGIN", "LOGIN_ERROR", "LOGOUT", "REFRESH_TOKEN_ERROR", "CLIENT_LOGIN_ERROR", "UPDATE_CREDENTIAL", "REMOVE_CREDENTIAL"}
 
@@ -75,7 +78,7 @@ func (l *lint) signUp() {
 
 func (l *lint) transport() {
 	l.want(l.SSLRequired == "external" || l.SSLRequired == "all", "sslRequired is %q", l.SSLRequired)
-	l.want(slices.Contains([]string{"RS256", "ES256", "EdDSA"}, l.SignatureAlgorithm), "defaultSignatureAlgorithm is %q, which the API does not accept", l.SignatureAlgorithm)
+	l.want(slices.Contains(signatureAlgorithms, l.SignatureAlgorithm), "defaultSignatureAlgorithm is %q, which the API does not accept", l.SignatureAlgorithm)
 }
 
 func (l *lint) organisations() { l.want(l.Organizations, "organizationsEnabled is off") }

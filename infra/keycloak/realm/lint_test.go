@@ -191,7 +191,9 @@ var breaks = map[string][]func(object){
 	},
 	"token form": {
 		setAttribute("app", "client.use.lightweight.access.token.enabled", "true"), setAttribute("app", "access.token.header.type.rfc9068", nil),
-		setAttribute("app", "access.token.lifespan", "86400"),
+		setAttribute("app", "access.token.lifespan", "86400"), setAttribute("app", "client.session.idle.timeout", "86400"),
+		setAttribute("app", "access.token.signed.response.alg", "HS256"),
+		setAttribute("tenantry-operator", "client_credentials.use_refresh_token", "true"),
 	},
 	"back-channel logout": {
 		setAttribute("app", "backchannel.logout.url", nil), setAttribute("app", "backchannel.logout.url", "http://api.tenantry.example/oidc/backchannel-logout"),
