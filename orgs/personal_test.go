@@ -15,31 +15,38 @@ import (
 // impersonal are the columns that could hold text about a person and do not: names of things, states,
 // ids of ours, what programs write. Every other one says in the database that it is personal.
 var impersonal = map[string]string{
-	"audit.deliveries":       "error state",
-	"audit.events":           "action actor_id actor_type changes decision_id impersonator_id outcome policy_version request_id resource_id resource_kind",
-	"audit.logs":             "checkpoint",
-	"audit.sinks":            "disabled_reason events url",
-	"identity.api_keys":      "name org_roles prefix",
-	"identity.logout_tokens": "issuer jti",
-	"identity.revocations":   "issuer kind",
-	"identity.users":         "issuer platform_roles status",
-	"licensing.customers":    "customer_id subscription_id sync_error",
-	"licensing.drifts":       "after before customer_id",
-	"licensing.licenses":     "feature_flags limits source tier",
-	"licensing.reservations": "name",
-	"licensing.usage":        "name",
-	"orgs.docs":              "sensitivity",
-	"orgs.invitations":       "org_roles status",
-	"orgs.memberships":       "org_roles",
-	"orgs.orgs":              "feature_flags license_tier name slug status",
-	"orgs.patient_records":   "sensitivity",
-	"orgs.projects":          "sensitivity",
-	"orgs.settings":          "key value",
-	"orgs.team_memberships":  "team_roles",
-	"orgs.teams":             "name",
+	"audit.deliveries":        "error state",
+	"audit.events":            "action actor_id actor_type changes decision_id impersonator_id outcome policy_version request_id resource_id resource_kind",
+	"audit.logs":              "checkpoint",
+	"audit.sinks":             "disabled_reason events url",
+	"authz.decisions":         "action cached decision_id derived_roles digest policy principal reasons resource resource_id resource_kind rules",
+	"identity.api_keys":       "name org_roles prefix",
+	"identity.logout_tokens":  "issuer jti",
+	"identity.revocations":    "issuer kind",
+	"identity.users":          "issuer platform_roles status",
+	"licensing.customers":     "customer_id subscription_id sync_error",
+	"licensing.drifts":        "after before customer_id",
+	"licensing.licenses":      "feature_flags limits source tier",
+	"licensing.overrides":     "name value",
+	"licensing.reservations":  "name",
+	"licensing.stripe_events": "customer_id id type",
+	"licensing.sync_queue":    "customer_id last_error reason",
+	"licensing.usage":         "name",
+	"orgs.docs":               "sensitivity",
+	"orgs.global_settings":    "key value",
+	"orgs.invitations":        "org_roles status",
+	"orgs.memberships":        "org_roles",
+	"orgs.orgs":               "feature_flags license_tier name slug status",
+	"orgs.patient_records":    "sensitivity",
+	"orgs.projects":           "sensitivity",
+	"orgs.settings":           "key value",
+	"orgs.team_memberships":   "team_roles",
+	"orgs.teams":              "name",
+	"platform.dead_letters":   "body error id queue reason",
+	"platform.outbox":         "key last_error topic traceparent",
 }
 
-// described is a column of a table that belongs to tenants or users, and its comment.
+// described is a column and its comment.
 type described struct{ Table, Column, Comment string }
 
 func textColumns(t *testing.T) []described {
@@ -48,10 +55,7 @@ func textColumns(t *testing.T) []described {
 select c.table_schema || '.' || c.table_name, c.column_name,
        coalesce(col_description(format('%I.%I', c.table_schema, c.table_name)::regclass, c.ordinal_position), '')
   from information_schema.columns c
- where c.table_schema in ('identity', 'orgs', 'licensing', 'audit') and c.udt_name in ('text', 'varchar', 'json', 'jsonb', '_text')
-   and (c.table_schema = 'identity' or c.table_name = 'orgs' or exists (
-        select from information_schema.columns o
-         where o.table_schema = c.table_schema and o.table_name = c.table_name and o.column_name = 'org_id'))
+ where c.table_schema !~ '^(pg_|information_schema$|public$)' and c.udt_name in ('text', 'varchar', 'json', 'jsonb', '_text')
  order by 1, 2`)
 	if err != nil {
 		t.Fatal(err)
