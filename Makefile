@@ -167,7 +167,11 @@ bench-audit: $(DEVSTACK) ## the audit log: appends against plain inserts, checkp
 	GOMAXPROCS=1 go test -run '^$$' -bench . -benchtime 2s ./audit/ledger
 	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkAppend$$' -benchtime 1x -timeout 10m ./audit
 
-.PHONY: drill rolling
+.PHONY: drill rolling console
+console: $(DEVSTACK) ## the operators' console in a headless browser; leaves the README's pictures in docs/console
+	@$(HOST) build -o $(APP)
+	@$(DEVSTACK) exec --real --require chromium -- env RABBITMQ_URL= CONSOLE_PICTURES=$(ROOT)/docs/console APP_BINARY=$(ROOT)/$(APP) go test -count=1 -v -tags acceptance,local -run TestTheConsole ./infra/acceptance
+
 drill: $(DEVSTACK) ## back up a database at work, restore it to a chosen second, count rows and verify proofs
 	@$(HOST) build -o $(APP)
 	@$(DEVSTACK) exec -- env RABBITMQ_URL= APP_BINARY=$(ROOT)/$(APP) go test -count=1 -v -tags acceptance,local -run TestADatabaseIsRestored ./infra/acceptance

@@ -24,7 +24,9 @@ type loggedEvent struct {
 	LeafHash string `json:"leaf_hash"`
 	Action   string `json:"action"`
 	IP       string `json:"ip"`
-	Resource struct{ Kind, ID string }
+
+	DecisionID string `json:"decision_id"`
+	Resource   struct{ Kind, ID string }
 }
 
 type loggedProof struct {

@@ -1,35 +1,18 @@
 package ops
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
-	"time"
 
 	"encore.app/docs/openapi"
-	"encore.app/infra/platform/fault"
-	"encore.app/infra/platform/request"
 	encore "encore.dev"
-	"encore.dev/beta/errs"
 )
 
 //go:embed viewer
 var viewer embed.FS
-
-// docsPolicy lets the viewer load what this server has, and nothing else.
-const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// docsKinds are the files that the viewer is made of, by extension.
-var docsKinds = map[string]string{
-	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-	".css": "text/css; charset=utf-8", ".json": "application/json",
-}
 
 // Docs shows the API's documentation: every endpoint of the OpenAPI documents, without any part from
 // elsewhere.
@@ -49,21 +32,12 @@ func (s *Service) DocsFile(w http.ResponseWriter, r *http.Request) {
 }
 
 func serveDocs(w http.ResponseWriter, r *http.Request, name string) {
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", docsPolicy)
-	h.Set("Cache-Control", "no-cache") // ask whether it changed
 	served, err := docsServed(secrets.DOCS, encore.Meta().Environment)
 	text, missing := docsFile(name)
 	if err != nil || !served || missing != nil {
-		errs.HTTPError(w, fault.Finish(fault.NotFound("page"), request.From(r.Context()).ID))
-		return
+		text = nil
 	}
-	sum := sha256.Sum256(text)
-	h.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
-	h.Set("Content-Type", docsKinds[path.Ext(name)])
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(text))
+	servePage(w, r, name, text, "")
 }
 
 func docsFile(name string) ([]byte, error) {

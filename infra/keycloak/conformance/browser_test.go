@@ -5,18 +5,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
 	"encore.app/identity/token"
+	"encore.app/infra/devstack/chromium/browsertest"
 )
 
 // TestSignInWithARealBrowser is what a person of the platform does: name, password, one-time code,
 // back in the application with a code that buys a token of level 2; known from then on; signed out.
 func TestSignInWithARealBrowser(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("WEBDRIVER_URL") == "" {
+	if !browsertest.Available() {
 		t.Skip("NOT RUN: there is no browser here (WEBDRIVER_URL names a WebDriver server; devstack exec --real starts one)")
 	}
 	eachIssuer(t, func(t *testing.T, tg *target) {
@@ -24,12 +24,12 @@ func TestSignInWithARealBrowser(t *testing.T) {
 			fmt.Fprint(w, `<!doctype html><title>application</title><link rel="icon" href="data:,"><p id="application">here</p>`)
 		}))
 		t.Cleanup(app.Close)
-		w := openWindow(t, app.Listener.Addr().String())
+		w := browsertest.Open(t, "MAP 127.0.0.1:3000 "+app.Listener.Addr().String())
 
 		back := func() url.Values {
 			t.Helper()
-			w.await(t, "#application")
-			at, err := url.Parse(w.at(t))
+			w.Await(t, "#application")
+			at, err := url.Parse(w.At(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,17 +41,17 @@ func TestSignInWithARealBrowser(t *testing.T) {
 		signInAs := func(user string) {
 			t.Helper()
 			if tg.identityFirst {
-				w.enter(t, "#username", user)
+				w.Enter(t, "#username", user)
 			} else {
-				w.fill(t, "#username", user)
+				w.Fill(t, "#username", user)
 			}
-			w.enter(t, "#password", "demo")
+			w.Enter(t, "#password", "demo")
 		}
 
-		w.open(t, tg.endpoint("auth")+"?"+authorization("admin-console").Encode())
+		w.Go(t, tg.endpoint("auth")+"?"+authorization("admin-console").Encode())
 		signInAs("support@tenantry.test")
-		w.await(t, "#otp")
-		w.enter(t, "#otp", tg.totp(t))
+		w.Await(t, "#otp")
+		w.Enter(t, "#otp", tg.totp(t))
 		answer := back()
 		if answer.Get("state") != "state-1" || answer.Get("iss") != tg.issuer {
 			t.Errorf("%v", answer)
@@ -71,22 +71,22 @@ func TestSignInWithARealBrowser(t *testing.T) {
 		}
 
 		// The browser is known: no page in between.
-		w.open(t, tg.endpoint("auth")+"?"+authorization("admin-console", "state", "state-2").Encode())
+		w.Go(t, tg.endpoint("auth")+"?"+authorization("admin-console", "state", "state-2").Encode())
 		if again := back(); again.Get("state") != "state-2" || again.Get("code") == "" {
 			t.Errorf("single sign-on: %v", again)
 		}
 
-		if complaints := w.complaints(t); complaints != nil {
+		if complaints := w.Complaints(t); complaints != nil {
 			t.Errorf("the browser complains: %q", complaints)
 		}
 
-		w.open(t, tg.endpoint("logout")+"?"+url.Values{
+		w.Go(t, tg.endpoint("logout")+"?"+url.Values{
 			"id_token_hint": {tokens.text("id_token")}, "post_logout_redirect_uri": {callback}, "state": {"bye"},
 		}.Encode())
 		if signedOut := back(); signedOut.Get("state") != "bye" {
 			t.Errorf("signed out: %v", signedOut)
 		}
-		w.open(t, tg.endpoint("auth")+"?"+authorization("admin-console").Encode())
-		w.await(t, "#username")
+		w.Go(t, tg.endpoint("auth")+"?"+authorization("admin-console").Encode())
+		w.Await(t, "#username")
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"encore.app/infra/devstack/chromium/browsertest"
 	"encore.app/infra/keycloak/issuertest"
 )
 
@@ -76,7 +77,7 @@ func eachIssuer(t *testing.T, test func(t *testing.T, tg *target)) {
 				tick := time.NewTicker(100 * time.Millisecond)
 				defer tick.Stop()
 				var a answer
-				for deadline := time.Now().Add(pageWait); time.Now().Before(deadline); <-tick.C {
+				for deadline := time.Now().Add(browsertest.PageWait); time.Now().Before(deadline); <-tick.C {
 					a = tg.admin(t, http.MethodGet, "/attack-detection/brute-force/users/"+userID, nil)
 					if n, _ := a.body["numFailures"].(float64); n >= 1 && a.body["disabled"] == false {
 						return
