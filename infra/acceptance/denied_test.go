@@ -61,7 +61,7 @@ func TestADenialChangesNothingAndIsRecordedOnce(t *testing.T) {
 				if fmt.Sprint(r.status) != status {
 					t.Errorf("%s: got %d, want %s: %s", what, r.status, expect, r.body)
 				}
-				if r.status == http.StatusForbidden || outsider(who.User, c.Path) {
+				if r.status == http.StatusForbidden || foreignTo(who.User, c.Path) {
 					denied[id] = what
 				}
 			}
@@ -96,8 +96,8 @@ func TestADenialChangesNothingAndIsRecordedOnce(t *testing.T) {
 	t.Logf("%d calls were refused, %d of them denied: no row changed, one event each", calls, len(denied))
 }
 
-// outsider says that the organisation of path is none of the user's: it is denied, and looks absent.
-func outsider(user, path string) bool {
+// foreignTo says that the organisation of path is none of the user's: it is denied, and looks absent.
+func foreignTo(user, path string) bool {
 	scoped := strings.HasPrefix(path, "/api/v1/org/") || strings.HasPrefix(path, "/api/v1/app/orgs/")
 	switch {
 	case !scoped:
