@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"encore.app/infra/platform/broker"
+	"encore.app/infra/platform/meter"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/rlog"
 	"github.com/jackc/pgx/v5"
@@ -21,10 +22,9 @@ const (
 )
 
 var (
-	deliveries = promauto.NewCounterVec(prometheus.CounterOpts{
-		Name: "tenantry_sink_deliveries_total",
-		Help: "Attempts to deliver an audit event to a sink, by what became of it.",
-	}, []string{"result"})
+	deliveries = meter.Counter("tenantry_sink_deliveries_total",
+		"Attempts to deliver an audit event to a sink, by what became of it.",
+		"result", "delivered", "retried", "failed")
 	queueDepth = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_queue_depth",
 		Help: "Work that is not done, by queue.",

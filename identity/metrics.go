@@ -2,23 +2,14 @@ package identity
 
 import (
 	"encore.app/infra/platform/fault"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
+	"encore.app/infra/platform/meter"
 )
 
-var authentications = promauto.NewCounterVec(prometheus.CounterOpts{
-	Name: "tenantry_authentications_total",
-	Help: "Calls by what became of their credentials: ok, or the reason of the refusal (dependency_unavailable and internal are ours).",
-}, []string{"result"})
+var authentications = meter.Counter("tenantry_authentications_total",
+	"Calls by what became of their credentials: ok, or the reason of the refusal (dependency_unavailable and internal are ours).",
+	"result", "ok", string(fault.BadSignature), string(fault.DependencyUnavailable), string(fault.InternalReason))
 
 var authenticated = authentications.WithLabelValues("ok")
-
-// Those that alerts look at are there before they first happen.
-func init() {
-	for _, reason := range []fault.Reason{fault.BadSignature, fault.DependencyUnavailable, fault.InternalReason} {
-		authentications.WithLabelValues(string(reason))
-	}
-}
 
 func count(err error) {
 	if err == nil {

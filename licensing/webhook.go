@@ -7,21 +7,19 @@ import (
 	"net/http"
 
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/meter"
 	"encore.app/infra/platform/request"
 	"encore.app/licensing/stripesync"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // maxDelivery is the largest delivery that is taken.
 const maxDelivery = 1 << 20
 
-var deliveries = promauto.NewCounterVec(prometheus.CounterOpts{
-	Name: "tenantry_billing_webhooks_total",
-	Help: "Deliveries by Stripe, by result: accepted, duplicate, forged, stale, malformed, too_large, off, failed.",
-}, []string{"result"})
+var deliveries = meter.Counter("tenantry_billing_webhooks_total",
+	"Deliveries by Stripe, by result: accepted, duplicate, forged, stale, malformed, too_large, off, failed.",
+	"result", "accepted", "duplicate", "forged", "stale", "malformed", "too_large", "off", "failed")
 
 // StripeWebhook takes Stripe's deliveries: it checks the signature over the bytes as they came, keeps
 // the event's id, and marks the customer to be looked at. A delivery that came before, replayed or

@@ -8,6 +8,7 @@ import (
 
 	"encore.app/authz/filter"
 	"encore.app/authz/principal"
+	"encore.app/infra/platform/meter"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -27,10 +28,9 @@ var (
 		Help:    "Calls to the decision point, one retry included, by method and gRPC code.",
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5},
 	}, []string{"method", "code"})
-	faults = promauto.NewCounterVec(prometheus.CounterOpts{
-		Name: "tenantry_authz_faults_total",
-		Help: "Questions that got no decision: unavailable, invalid (does not fit the schemas), unmatched (unknown kind or action), unsafe. All but the first are bugs: alert on them.",
-	}, []string{"fault"})
+	faults = meter.Counter("tenantry_authz_faults_total",
+		"Questions that got no decision: unavailable, invalid (does not fit the schemas), unmatched (unknown kind or action), unsafe. All but the first are bugs: alert on them.",
+		"fault", "unavailable", "invalid", "unmatched", "unsafe", "internal")
 	bypassed = promauto.NewCounter(prometheus.CounterOpts{
 		Name: "tenantry_authz_cache_bypassed_total",
 		Help: "Questions that skipped the caches because nothing could say whether they are current.",

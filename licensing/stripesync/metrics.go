@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"encore.app/infra/platform/meter"
 	"encore.app/infra/platform/tenantdb"
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,10 +12,9 @@ import (
 )
 
 var (
-	syncs = promauto.NewCounterVec(prometheus.CounterOpts{
-		Name: "tenantry_billing_syncs_total",
-		Help: "Customers looked up at Stripe, by result: changed, same, unknown, failed, lost.",
-	}, []string{"result"})
+	syncs = meter.Counter("tenantry_billing_syncs_total",
+		"Customers looked up at Stripe, by result: changed, same, unknown, failed, lost.",
+		"result", "changed", "same", "unknown", "failed", "lost")
 	drifts = promauto.NewCounter(prometheus.CounterOpts{
 		Name: "tenantry_billing_drift_total",
 		Help: "Licences that a reconciliation found to differ from Stripe, with no webhook to say so.",

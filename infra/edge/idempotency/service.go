@@ -6,17 +6,15 @@ import (
 	"time"
 
 	"encore.app/infra/platform/job"
+	"encore.app/infra/platform/meter"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/cron"
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-var results = promauto.NewCounterVec(prometheus.CounterOpts{
-	Name: "tenantry_idempotency_total",
-	Help: "Requests with an Idempotency-Key, by what became of them: first, replayed, in_progress, reused.",
-}, []string{"result"})
+var results = meter.Counter("tenantry_idempotency_total",
+	"Requests with an Idempotency-Key, by what became of them: first, replayed, in_progress, reused.",
+	"result", "first", "replayed", "in_progress", "reused")
 
 var _ = cron.NewJob("idempotency-reaper", cron.JobConfig{
 	Title:    "Forget kept answers that have expired",

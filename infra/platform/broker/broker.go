@@ -99,6 +99,9 @@ var (
 
 // New is the broker at url, or one inside the process where url is "".
 func New(url string, t Topology) Broker {
+	for _, queue := range t.Queues {
+		zero(queue)
+	}
 	if url == "" {
 		return NewMemory(t)
 	}

@@ -26,3 +26,13 @@ var (
 		Buckets: []float64{1, 2, 3, 5, 8, 13, 21},
 	}, []string{"queue"})
 )
+
+// zero makes the series of a queue, so that their rates begin with a zero.
+func zero(queue string) {
+	publishedTotal.WithLabelValues(queue, "ok")
+	publishedTotal.WithLabelValues(queue, "failed")
+	attempts.WithLabelValues(queue)
+	for _, k := range []kind{done, retry, dead} {
+		handled.WithLabelValues(queue, string(k))
+	}
+}

@@ -12,20 +12,20 @@ var (
 	runs = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "tenantry_cron_runs_total",
 		Help: "Runs of a cron in this process, by result: ok, failed.",
-	}, []string{"job", "result"})
+	}, []string{"cron", "result"})
 	took = promauto.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "tenantry_cron_duration_seconds",
 		Help:    "How long the runs of a cron took.",
 		Buckets: prometheus.ExponentialBuckets(0.01, 4, 9),
-	}, []string{"job"})
+	}, []string{"cron"})
 	last = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_cron_last_success_timestamp_seconds",
 		Help: "When a cron last did well in this process; the start of the process before that. One process of many runs it, so look at the latest.",
-	}, []string{"job"})
+	}, []string{"cron"})
 	interval = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tenantry_cron_interval_seconds",
 		Help: "How often a cron is meant to run.",
-	}, []string{"job"})
+	}, []string{"cron"})
 )
 
 // Expect says that the endpoint is called every so often. It is for a package variable beside the cron.

@@ -103,6 +103,12 @@ func StartRelay(cfg Config) *Relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Relay{cfg: cfg, topics: slices.Collect(maps.Keys(cfg.Topics)), cancel: cancel}
 	due := make(chan struct{}, 1)
+	for _, topic := range r.topics { // so that their rates begin with a zero
+		publishing.WithLabelValues(topic)
+		for _, result := range []string{"ok", "failed", "dead"} {
+			published.WithLabelValues(topic, result)
+		}
+	}
 	r.done.Go(func() { wake.Listen(ctx, cfg.DB, channel, wake.Signal(due)) })
 	r.done.Go(func() { r.run(ctx, due) })
 	return r

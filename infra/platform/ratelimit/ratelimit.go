@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"encore.app/infra/platform/keyvalue"
+	"encore.app/infra/platform/meter"
 	"encore.dev/rlog"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,10 +66,9 @@ var (
 		Name: "tenantry_ratelimit_total",
 		Help: "Units counted, by policy and result (passed, limited).",
 	}, []string{"policy", "result"})
-	syncs = promauto.NewCounterVec(prometheus.CounterOpts{
-		Name: "tenantry_ratelimit_syncs_total",
-		Help: "Exchanges of counts with Redis, by result (ok, failed).",
-	}, []string{"result"})
+	syncs = meter.Counter("tenantry_ratelimit_syncs_total",
+		"Exchanges of counts with Redis, by result (ok, failed).",
+		"result", "ok", "failed")
 )
 
 // bucket is what is known of a subject.
