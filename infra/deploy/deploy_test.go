@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,28 +17,36 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// demanded are the secrets that the app's packages declare: in production every one must be given.
-func demanded(t *testing.T) []string {
+// sources calls visit with every Go file of the app.
+func sources(t *testing.T, visit func(path string) error) {
 	t.Helper()
-	names := map[string]bool{}
 	for _, top := range []string{"audit", "authz", "identity", "licensing", "orgs", "infra/edge", "infra/platform"} {
 		err := filepath.WalkDir(filepath.Join("../..", top), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			for _, decl := range file.Decls {
-				secretsIn(decl, names)
-			}
-			return nil
+			return visit(path)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// demanded are the secrets that the app's packages declare: in production every one must be given.
+func demanded(t *testing.T) []string {
+	t.Helper()
+	names := map[string]bool{}
+	sources(t, func(path string) error {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, decl := range file.Decls {
+			secretsIn(decl, names)
+		}
+		return nil
+	})
 	if len(names) == 0 {
 		t.Fatal("the app declares no secret: this finds nothing")
 	}
@@ -108,5 +117,27 @@ func TestEncoresImagesGetEverySecret(t *testing.T) {
 		if from.Env != name {
 			t.Errorf("%s comes from %s", name, from.Env)
 		}
+	}
+}
+
+// resource finds what Encore's primitives declare; their names are literals.
+var resource = regexp.MustCompile(`(?:NewTopic\[[^]]*\]\(|NewSubscription\(\w+, |NewBucket\(|NewDatabase\()"([a-z-]+)"`)
+
+func TestEncoresImagesGetEveryResource(t *testing.T) {
+	t.Parallel()
+	config := string(read(t, "infra.config.json"))
+	found := 0
+	sources(t, func(path string) error {
+		text, err := os.ReadFile(path)
+		for _, hit := range resource.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if !strings.Contains(config, `"`+hit[1]+`": {`) {
+				t.Errorf("infra.config.json has no %s, which %s declares", hit[1], path)
+			}
+		}
+		return err
+	})
+	if found < 4 {
+		t.Errorf("found %d resources: this finds too little", found)
 	}
 }
