@@ -60,7 +60,8 @@ type Question struct {
 	Actions  []string
 }
 
-// CheckAll asks about many resources in one call to the PDP. Denials are answers here, not errors.
+// CheckAll asks about many resources in one call to the PDP. Denials are answers here, not errors. What
+// an outsider says of a resource goes through [Describe] first, which knows what the schemas take.
 func CheckAll(ctx context.Context, p *principal.Principal, questions []Question) ([]map[string]Decision, error) {
 	c, err := process()
 	if err != nil {
@@ -71,9 +72,6 @@ func CheckAll(ctx context.Context, p *principal.Principal, questions []Question)
 		queries[i] = pdp.Query{Resource: q.Resource.form(p), Actions: q.Actions}
 	}
 	decisions, err := c.CheckAll(ctx, p, queries)
-	if errors.Is(err, pdp.ErrInvalid) { // the questions are an outsider's, so the fault is too
-		return nil, fault.New(errs.InvalidArgument, fault.ValidationFailed, "a resource does not fit the policies' schemas")
-	}
 	if err != nil {
 		return nil, undecided(err)
 	}

@@ -38,7 +38,7 @@ func open() (*deciding, error) {
 	if secrets.CERBOS_ADDR == "" {
 		return nil, errors.New("authz: CERBOS_ADDR is not set: name the Cerbos PDP, host:port or unix:path")
 	}
-	secure, err := pdpTLS()
+	secure, err := tlsOf(secrets.CERBOS_CA, secrets.CERBOS_CERT, secrets.CERBOS_KEY)
 	if err != nil {
 		return nil, err
 	}
@@ -81,34 +81,34 @@ func (d *deciding) close() error {
 	return d.client.Close()
 }
 
-// pdpTLS is nil for a PDP on the same host or socket, which needs none.
-func pdpTLS() (*tls.Config, error) {
-	if secrets.CERBOS_CA == "" {
-		if secrets.CERBOS_CERT != "" {
+// tlsOf is nil for a PDP on the same host or socket, which needs none.
+func tlsOf(ca, cert, key string) (*tls.Config, error) {
+	if ca == "" {
+		if cert != "" {
 			return nil, errors.New("authz: CERBOS_CERT needs CERBOS_CA")
 		}
 		return nil, nil
 	}
-	ca, err := pem(secrets.CERBOS_CA)
+	trusted, err := pem(ca)
 	if err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_CA: %w", err)
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
-	if !config.RootCAs.AppendCertsFromPEM(ca) {
+	if !config.RootCAs.AppendCertsFromPEM(trusted) {
 		return nil, errors.New("authz: CERBOS_CA holds no certificate")
 	}
-	if secrets.CERBOS_CERT == "" {
+	if cert == "" {
 		return config, nil
 	}
-	cert, err := pem(secrets.CERBOS_CERT)
+	shown, err := pem(cert)
 	if err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_CERT: %w", err)
 	}
-	key, err := pem(secrets.CERBOS_KEY)
+	secret, err := pem(key)
 	if err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_KEY: %w", err)
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := tls.X509KeyPair(shown, secret)
 	if err != nil {
 		return nil, fmt.Errorf("authz: CERBOS_CERT and CERBOS_KEY: %w", err)
 	}
