@@ -62,7 +62,9 @@ func BenchmarkLayers(b *testing.B) {
 		must(err)
 		return pdp.NewMeasured(cache), cache
 	}
-	whole, cache := chain(shared)
+	whole, _ := chain(shared)
+	// Another replica, which forgets everything each time; it never held much, or that would take long.
+	replica, cache := chain(shared)
 	p, res := member("tenantry-app", nil, "member"), resource("project", nil)
 	check := func(d pdp.Decision, err error, layer string) {
 		if err != nil || !d.Allowed || d.Cached != layer {
@@ -73,7 +75,7 @@ func BenchmarkLayers(b *testing.B) {
 	must(err)
 	becomesShared := func() bool {
 		cache.Forget()
-		d, err := whole.Check(ctx, p, res, "read")
+		d, err := replica.Check(ctx, p, res, "read")
 		must(err)
 		return d.Cached == pdp.LayerRedis
 	}
@@ -103,7 +105,7 @@ func BenchmarkLayers(b *testing.B) {
 		{name: "bare GET", calls: 1, do: func(int) { must(client.Get(ctx, "authz:bench").Err()) }},
 		{name: "Redis", calls: 1, do: func(int) {
 			cache.Forget()
-			d, err := whole.Check(ctx, p, res, "read")
+			d, err := replica.Check(ctx, p, res, "read")
 			check(d, err, pdp.LayerRedis)
 		}},
 		{name: "bare SDK", calls: 1, do: func(n int) {
