@@ -72,6 +72,11 @@ mutate-policies: $(DEVSTACK) ## what the policies' tests notice of deliberate mi
 bench-authz: $(DEVSTACK) ## decisions by layer against the bare calls below them, interleaved
 	@exec $(DEVSTACK) exec --real -- env $(HOST) test -run '^$$' -bench '^BenchmarkLayers$$' -benchtime 1x -count=1 ./authz/pdp
 
+.PHONY: bench-openfga
+bench-openfga: $(DEVSTACK) ## the same questions under the same rules to Cerbos and to OpenFGA, in turns
+	@cd infra/bench/openfga && GOWORK=off go build -o $(ROOT)/$(BIN)/bench-openfga .
+	@exec $(DEVSTACK) exec -- $(BIN)/bench-openfga
+
 # The runtime's own tests want a superuser: they start a scratch cluster.
 test-host:
 	cd infra/host/sdk && env -u DATABASE_URL TEST_RABBITMQ_URL=$${RABBITMQ_URL:-} go test $(COUNT) -tags stockhost ./...
