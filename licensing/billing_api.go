@@ -126,18 +126,14 @@ func (s *Service) Checkout(ctx context.Context, org_id uuid.UUID, r *CheckoutReq
 		return nil, err
 	}
 	defer leave()
-	customer, err := s.store.customer(at, client, org_id)
-	if err != nil {
-		return nil, away(err)
-	}
-	p.Customer, p.ReturnURL = customer.ID, returnURL()
-	var url string
-	if customer.Subscription != "" {
-		url, err = client.Portal(at, p.Customer, p.ReturnURL, keyAtStripe(ctx, "portal", r.IdempotencyKey))
-	} else {
-		p.IdempotencyKey = keyAtStripe(ctx, "checkout", r.IdempotencyKey)
-		url, err = client.Checkout(at, p)
-	}
+	p.ReturnURL, p.IdempotencyKey = returnURL(), keyAtStripe(ctx, "checkout", r.IdempotencyKey)
+	url, err := s.store.asCustomer(at, client, org_id, func(c stripesync.Customer) (string, error) {
+		if c.Subscription != "" {
+			return client.Portal(at, c.ID, p.ReturnURL, keyAtStripe(ctx, "portal", r.IdempotencyKey))
+		}
+		p.Customer = c.ID
+		return client.Checkout(at, p)
+	})
 	if err != nil {
 		return nil, away(err)
 	}
@@ -206,11 +202,9 @@ func (s *Service) Portal(ctx context.Context, org_id uuid.UUID, r *PortalRequest
 		return nil, err
 	}
 	defer leave()
-	customer, err := s.store.customer(at, client, org_id)
-	if err != nil {
-		return nil, away(err)
-	}
-	url, err := client.Portal(at, customer.ID, returnURL(), keyAtStripe(ctx, "portal", r.IdempotencyKey))
+	url, err := s.store.asCustomer(at, client, org_id, func(c stripesync.Customer) (string, error) {
+		return client.Portal(at, c.ID, returnURL(), keyAtStripe(ctx, "portal", r.IdempotencyKey))
+	})
 	if err != nil {
 		return nil, away(err)
 	}
@@ -220,25 +214,44 @@ func (s *Service) Portal(ctx context.Context, org_id uuid.UUID, r *PortalRequest
 	return &URLResponse{URL: url}, nil
 }
 
-// customer is the organisation at Stripe; it becomes one if it is none yet.
-func (s store) customer(ctx context.Context, client *stripesync.Client, org uuid.UUID) (stripesync.Customer, error) {
+// asCustomer does what only a customer can do at Stripe. An organisation that is none becomes one, and
+// one whose customer was deleted there becomes another.
+func (s store) asCustomer(ctx context.Context, client *stripesync.Client, org uuid.UUID, do func(stripesync.Customer) (string, error)) (string, error) {
 	c, ok, err := stripesync.CustomerOf(ctx, s.db, org)
-	if err != nil || ok {
-		return c, err
+	if err == nil && !ok {
+		c, err = s.newCustomer(ctx, client, stripesync.Customer{OrgID: org})
 	}
-	id, err := client.CreateCustomer(ctx, org.String())
+	if err != nil {
+		return "", err
+	}
+	out, err := do(c)
+	if err == nil || !client.Deleted(ctx, c.ID, err) {
+		return out, err
+	}
+	if c, err = s.newCustomer(ctx, client, c); err != nil {
+		return "", err
+	}
+	return do(c)
+}
+
+// newCustomer makes the organisation a customer, in the place of the deleted one unless that has no id.
+func (s store) newCustomer(ctx context.Context, client *stripesync.Client, deleted stripesync.Customer) (c stripesync.Customer, err error) {
+	id, err := client.CreateCustomer(ctx, deleted.OrgID.String(), deleted.ID)
 	if err != nil {
 		return c, err
 	}
-	err = s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
-		_, err := stripesync.Link(ctx, tx, org, id)
+	err = s.db.Tx(ctx, tenantdb.Org(deleted.OrgID), func(tx pgx.Tx) error {
+		if deleted.ID != "" {
+			return stripesync.Replace(ctx, tx, deleted, id)
+		}
+		_, err := stripesync.Link(ctx, tx, deleted.OrgID, id)
 		return err
 	})
 	if err != nil {
 		return c, err
 	}
 	// Another request may have been first: what is linked counts.
-	c, ok, err = stripesync.CustomerOf(ctx, s.db, org)
+	c, ok, err := stripesync.CustomerOf(ctx, s.db, deleted.OrgID)
 	if err == nil && !ok {
 		err = errors.New("licensing: the customer at Stripe belongs to another organisation")
 	}

@@ -6,8 +6,9 @@ import (
 	"testing"
 
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
-	stripe "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76"
 )
 
 // However many ask while Stripe is slow, few of them hold anything.
@@ -65,5 +66,44 @@ func TestAKeyThatStripeKnowsForSomethingElse(t *testing.T) {
 	err := fmt.Errorf("stripe: %w", &stripe.Error{Type: stripe.ErrorTypeIdempotency, HTTPStatusCode: 400})
 	if got := away(err); fault.Status(got) != 422 || fault.DetailsOf(got).Reason != fault.IdempotencyReused {
 		t.Errorf("%d %v", fault.Status(got), got)
+	}
+}
+
+// Who was deleted at Stripe can buy again, as another customer.
+func TestADeletedCustomerBuysAgain(t *testing.T) {
+	t.Parallel()
+	ctx, a := t.Context(), newAccount(t)
+	org := newOrg(t, a.store)
+	var as []string
+	portal := func() {
+		t.Helper()
+		page, err := a.store.asCustomer(ctx, a.client, org, func(c stripesync.Customer) (string, error) {
+			as = append(as, c.ID)
+			return a.client.Portal(ctx, c.ID, "https://back.test", fmt.Sprint("k", len(as)))
+		})
+		if err != nil || page == "" {
+			t.Fatalf("got %q, %v", page, err)
+		}
+	}
+	portal()
+	portal()
+	a.do(t, "DELETE", "/v1/customers/"+as[0])
+	portal()
+	if len(as) != 4 || as[1] != as[0] || as[2] != as[0] || as[3] == as[0] {
+		t.Fatalf("asked as %v", as)
+	}
+	a.buy(t, as[3], "pro_month", 3)
+	a.changed(t, as[3])
+	a.want(t, org, "pro", 3)
+	a.changed(t, as[0]) // what comes of the deleted one is of nobody
+	a.want(t, org, "pro", 3)
+
+	// One that this account never had is not replaced.
+	exec(t, a.store, tenantdb.Platform(), "update licensing.customers set customer_id = 'cus_elsewhere'")
+	_, err := a.store.asCustomer(ctx, a.client, org, func(c stripesync.Customer) (string, error) {
+		return a.client.Portal(ctx, c.ID, "https://back.test", "k")
+	})
+	if c, _, _ := stripesync.CustomerOf(ctx, a.store.db, org); err == nil || c.ID != "cus_elsewhere" {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }

@@ -71,7 +71,12 @@ func (c *Client) Owner(ctx context.Context, customer string) (string, error) {
 	return found.Metadata[metadataOrg], nil
 }
 
-// deleted says whether a customer that has no lists any more was deleted. One that this account never
+// Deleted says whether a call failed because its customer was deleted.
+func (c *Client) Deleted(ctx context.Context, customer string, err error) bool {
+	return missing(err) && c.deleted(ctx, customer) == nil
+}
+
+// deleted is nil if a customer that Stripe does not know any more was deleted. One that this account never
 // had is an error: a key of another account must not end every licence.
 func (c *Client) deleted(ctx context.Context, customer string) error {
 	params := &stripe.CustomerParams{}
@@ -105,12 +110,13 @@ func (c *Client) Customers(ctx context.Context, each func(customer string) error
 	return read.whole(list.Iter)
 }
 
-// CreateCustomer makes the customer of an organisation. Made twice within a day, it is one.
-func (c *Client) CreateCustomer(ctx context.Context, org string) (string, error) {
+// CreateCustomer makes the customer of an organisation, in the place of one that was deleted unless
+// that is "". Made twice within a day, it is one.
+func (c *Client) CreateCustomer(ctx context.Context, org, deleted string) (string, error) {
 	params := &stripe.CustomerParams{}
 	params.Context = ctx
 	params.AddMetadata(metadataOrg, org)
-	params.SetIdempotencyKey("tenantry-customer-" + org)
+	params.SetIdempotencyKey("tenantry-customer-" + org + deleted)
 	made, err := c.api.Customers.New(params)
 	if err != nil {
 		return "", failedCall("create customer", err)

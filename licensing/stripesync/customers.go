@@ -51,6 +51,16 @@ func Link(ctx context.Context, tx pgx.Tx, org uuid.UUID, customer string) (linke
 	return tag.RowsAffected() == 1, nil
 }
 
+// Replace links another customer in the place of one that was deleted, if that is still the linked one.
+func Replace(ctx context.Context, tx pgx.Tx, deleted Customer, customer string) error {
+	_, err := tx.Exec(ctx, "update licensing.customers set customer_id = $3, subscription_id = '' where org_id = $1 and customer_id = $2",
+		deleted.OrgID, deleted.ID, customer)
+	if err != nil {
+		return fmt.Errorf("stripesync: replace: %w", err)
+	}
+	return nil
+}
+
 func synced(ctx context.Context, tx pgx.Tx, customer, subscription string) error {
 	_, err := tx.Exec(ctx, `
 update licensing.customers set subscription_id = $2, synced_at = now(), sync_error = '', failed_at = null where customer_id = $1`,

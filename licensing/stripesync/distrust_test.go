@@ -108,7 +108,7 @@ func TestNonsenseBuysAndEndsNothing(t *testing.T) {
 func TestNonsenseIsNoCustomerAndNoPage(t *testing.T) {
 	t.Parallel()
 	c := answering(t, saying(200, `{"id":"","url":"javascript:alert(1)","object":"list","data":[{"id":"price_1"}]}`))
-	if id, err := c.CreateCustomer(t.Context(), "o"); err == nil {
+	if id, err := c.CreateCustomer(t.Context(), "o", ""); err == nil {
 		t.Errorf("a customer %q", id)
 	}
 	if owner, err := c.Owner(t.Context(), "cus_1"); err == nil {

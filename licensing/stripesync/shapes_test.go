@@ -23,7 +23,7 @@ func TestStripesOwnShapesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, c := t.Context(), NewClient(Config{Key: "sk_test_123", BaseURL: mock, Catalogue: sold})
-	if id, err := c.CreateCustomer(ctx, "o"); err != nil || !strings.HasPrefix(id, "cus_") {
+	if id, err := c.CreateCustomer(ctx, "o", ""); err != nil || !strings.HasPrefix(id, "cus_") {
 		t.Errorf("create customer: %q, %v", id, err)
 	}
 	if owner, err := c.Owner(ctx, "cus_1"); err != nil || owner != "" {

@@ -16,6 +16,15 @@ func (s *Server) find(id string) (*customer, error) {
 	return nil, noSuch("customer", id)
 }
 
+// living is a customer that was not deleted: only such a one can buy.
+func (s *Server) living(id string) (*customer, error) {
+	c, err := s.find(id)
+	if err == nil && c.Deleted {
+		return nil, noSuch("customer", id)
+	}
+	return c, err
+}
+
 func (s *Server) createCustomer(_ *http.Request, form url.Values) (object, error) {
 	c := &customer{ID: s.id("cus"), Created: s.now(), Metadata: group(form, "metadata")}
 	s.state.Customers = append(s.state.Customers, c)
@@ -43,7 +52,7 @@ func (s *Server) readCustomer(r *http.Request, _ url.Values) (object, error) {
 }
 
 func (s *Server) updateCustomer(r *http.Request, form url.Values) (object, error) {
-	c, err := s.find(r.PathValue("id"))
+	c, err := s.living(r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +129,7 @@ func (s *Server) items(form url.Values, name string) ([]item, error) {
 }
 
 func (s *Server) createSubscription(_ *http.Request, form url.Values) (object, error) {
-	c, err := s.find(form.Get("customer"))
+	c, err := s.living(form.Get("customer"))
 	if err != nil {
 		return nil, err
 	}

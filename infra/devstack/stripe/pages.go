@@ -8,7 +8,7 @@ import (
 )
 
 func (s *Server) createSession(_ *http.Request, form url.Values) (object, error) {
-	c, err := s.find(form.Get("customer"))
+	c, err := s.living(form.Get("customer"))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Server) readSession(r *http.Request, _ url.Values) (object, error) {
 }
 
 func (s *Server) createPortal(_ *http.Request, form url.Values) (object, error) {
-	c, err := s.find(form.Get("customer"))
+	c, err := s.living(form.Get("customer"))
 	if err != nil {
 		return nil, err
 	}
