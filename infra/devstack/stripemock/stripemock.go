@@ -76,7 +76,8 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	var err error
 	s.Service, err = proc.Start(ctx, proc.Spec{
 		Command: proc.Command{
-			Name: "stripe-mock", Args: []string{config.Program, "-http-addr", addr},
+			// It serves HTTPS whether it is wanted or not, at a port of everybody's unless told another.
+			Name: "stripe-mock", Args: []string{config.Program, "-http-addr", addr, "-https-addr", "127.0.0.1:0"},
 			Env: []string{"LC_ALL=C.UTF-8"}, PIDFile: config.PIDFile,
 		},
 		LogFile: config.LogFile, Logf: config.Logf, ReadyWait: readyWait,
