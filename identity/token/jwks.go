@@ -142,8 +142,13 @@ func (k *keySet) discover(ctx context.Context) (string, error) {
 	if rest, public := strings.CutPrefix(address, strings.TrimSuffix(k.issuer, "/")+"/"); public {
 		address = k.base + "/" + rest
 	}
-	if parsed, err := url.Parse(address); err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
 		return "", errors.New("discovery document has no usable jwks_uri")
+	}
+	// Keys that anybody on the way could replace would undo what the first request was protected by.
+	if strings.HasPrefix(k.base, "https:") && parsed.Scheme != "https" {
+		return "", errors.New("discovery document leads from https to http")
 	}
 	return address, nil
 }

@@ -115,6 +115,37 @@ func TestBadDocuments(t *testing.T) {
 	}
 }
 
+// Keys of an issuer behind TLS are not fetched in the clear, where anybody could replace them.
+func TestKeysStayBehindTLS(t *testing.T) {
+	t.Parallel()
+	for name, inTheClear := range map[string]bool{"behind TLS": false, "in the clear": true} {
+		certs := func(w http.ResponseWriter, _ *http.Request) {
+			json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{published("rsa", "RS256", rsaKey())}})
+		}
+		plain := httptest.NewServer(http.HandlerFunc(certs))
+		t.Cleanup(plain.Close)
+		mux := http.NewServeMux()
+		server := httptest.NewTLSServer(mux)
+		t.Cleanup(server.Close)
+		at := server.URL
+		if inTheClear {
+			at = plain.URL
+		}
+		mux.HandleFunc("/certs", certs)
+		mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":"%s/certs"}`, server.URL, at)
+		})
+		v, err := token.New(token.Config{Issuer: server.URL, Audiences: audiences, HTTPClient: server.Client()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(v.Close)
+		if err := v.Health(t.Context()); (err != nil) != inTheClear {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestInternalURL: iss is the public address, the back channel another one, given whole
 // or as its origin, and discovery still names public addresses.
 func TestInternalURL(t *testing.T) {
