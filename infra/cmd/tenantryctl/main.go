@@ -2,6 +2,9 @@
 // accounts, over the app's admin API and Keycloak's, never in a database.
 //
 //	go run ./infra/cmd/tenantryctl help
+//	encore exec -- go run ./infra/cmd/tenantryctl help
+//
+// It needs nothing of Encore; the second form serves scripts that run all their commands that way.
 package main
 
 import (
