@@ -37,7 +37,8 @@ var exporting = make(chan struct{}, exportsAtOnce)
 
 // ExportOrg is everything that the organisation owns, as an NDJSON archive: a header, a line a row,
 // and a manifest with the number of rows and the SHA-256 of every type and of the whole. An archive
-// without its manifest was cut off. Secrets and their hashes are not in it.
+// without its manifest was cut off. The header says which fields are about people. Secrets and their
+// hashes are not in it.
 //
 // Owners and administrators of the organisation may, also while it is suspended. Refuses with
 // rate_limited (another export runs on) and policy_denied.
@@ -132,7 +133,11 @@ func (x export) run(ctx context.Context, w http.ResponseWriter) error {
 		begun = true
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+x.org.String()+`.ndjson"`)
-		header := archive.Header{ID: x.id.String(), OrgID: x.org.String(), CreatedAt: seen.at}
+		personal, err := personalFields(ctx, tx)
+		if err != nil {
+			return err
+		}
+		header := archive.Header{ID: x.id.String(), OrgID: x.org.String(), CreatedAt: seen.at, Personal: personal}
 		out, err := archive.New(w, header, []byte(options[1].Resolved.Text()))
 		if err != nil {
 			return err

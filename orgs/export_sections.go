@@ -26,25 +26,58 @@ var holdings []Holding
 // Hold adds a holding. Call it while the program is initialised.
 func Hold(h Holding) { holdings = append(holdings, h) }
 
-// archived is a type of row in an export. Its query answers one column: the row's JSON as text.
-type archived struct{ kind, sql string }
+// archived is a type of row in an export, from a table of schema orgs. Its query answers one column: the
+// row's JSON as text.
+type archived struct{ kind, table, sql string }
 
 // archivedTypes are what this service keeps for an organisation, $1, in the order in which they can
 // be read back. Hashes of tokens and secret values stay behind.
 var archivedTypes = []archived{
-	{"organisation", `select row_to_json(t)::text from orgs.orgs t where id = $1`},
-	{"team", rows("teams", "id")},
-	{"membership", rows("memberships", "user_id")},
-	{"team_membership", rows("team_memberships", "team_id, user_id")},
-	{"invitation", `select (to_jsonb(t) - 'token_hash')::text from orgs.invitations t where org_id = $1 order by id`},
-	{"project", rows("projects", "id")},
-	{"doc", rows("docs", "id")},
-	{"patient_record", rows("patient_records", "id")},
+	{"organisation", "orgs", `select row_to_json(t)::text from orgs.orgs t where id = $1`},
+	{"team", "teams", rows("teams", "id")},
+	{"membership", "memberships", rows("memberships", "user_id")},
+	{"team_membership", "team_memberships", rows("team_memberships", "team_id, user_id")},
+	{"invitation", "invitations", `select (to_jsonb(t) - 'token_hash')::text from orgs.invitations t where org_id = $1 order by id`},
+	{"project", "projects", rows("projects", "id")},
+	{"doc", "docs", rows("docs", "id")},
+	{"patient_record", "patient_records", rows("patient_records", "id")},
 }
 
 const archivedSettings = `
 select (to_jsonb(t) || case when key = any($2) then '{"value": null}'::jsonb else '{}' end)::text
   from orgs.settings t where org_id = $1 order by key`
+
+// taggedColumns are those whose comment says that they are personal.
+const taggedColumns = `
+select c.relname, array_agg(a.attname::text order by a.attnum)
+  from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+ where c.relnamespace = 'orgs'::regnamespace and col_description(c.oid, a.attnum) like 'personal:%'
+ group by c.relname`
+
+// personalFields are the fields of each type that are about people.
+func personalFields(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
+	type tagged struct {
+		Table   string
+		Columns []string
+	}
+	rows, err := tx.Query(ctx, taggedColumns)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[tagged])
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string][]string{"person": {"email", "username", "name"}}
+	for _, t := range archivedTypes {
+		for _, x := range tables {
+			if x.Table == t.table {
+				fields[t.kind] = x.Columns
+			}
+		}
+	}
+	return fields, nil
+}
 
 func rows(table, order string) string {
 	return "select row_to_json(t)::text from orgs." + table + " t where org_id = $1 order by " + order

@@ -61,8 +61,7 @@ func TestAnExportHoldsEveryColumnOfEveryTable(t *testing.T) {
 	exportedRows, m := exported(t, b, "")
 	byTable := map[string]string{"orgs.settings": "setting"}
 	for _, a := range archivedTypes {
-		name := strings.Fields(a.sql[strings.Index(a.sql, " from ")+len(" from "):])[0]
-		byTable[name] = a.kind
+		byTable["orgs."+a.table] = a.kind
 	}
 	for table := range tenantTables(t) {
 		if !strings.HasPrefix(table, "orgs.") {
@@ -88,6 +87,39 @@ func TestAnExportHoldsEveryColumnOfEveryTable(t *testing.T) {
 				t.Errorf("%s.%s: exported %v", table, column, there)
 			}
 		}
+	}
+}
+
+// What the catalogue says of a column, the header says of a field.
+func TestAnExportSaysWhatIsPersonal(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, x := exportOf(b)
+	w := httptest.NewRecorder()
+	if err := x.run(ctx, w); err != nil {
+		t.Fatal(err)
+	}
+	header, _, err := archive.Read(w.Body, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tagged := 0
+	for _, a := range archivedTypes {
+		for _, c := range textColumns(t) {
+			if c.Table != "orgs."+a.table {
+				continue
+			}
+			personal := strings.HasPrefix(c.Comment, "personal: ")
+			if said := slices.Contains(header.Personal[a.kind], c.Column); said != personal {
+				t.Errorf("%s.%s: the header says %v, the catalogue %v", a.kind, c.Column, said, personal)
+			}
+			if personal {
+				tagged++
+			}
+		}
+	}
+	if tagged < 8 || len(header.Personal["person"]) == 0 {
+		t.Errorf("%d tagged columns, header %v", tagged, header.Personal)
 	}
 }
 

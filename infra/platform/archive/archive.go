@@ -44,6 +44,8 @@ type Header struct {
 	ID        string    `json:"id"`
 	OrgID     string    `json:"org_id"`
 	CreatedAt time.Time `json:"created_at"`
+	// Personal says which fields of a type are about people, for whoever keeps the archive.
+	Personal map[string][]string `json:"personal,omitempty"`
 }
 
 // Section is what the manifest says of one type.

@@ -22,7 +22,7 @@ var patterns = []struct {
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s"'?]+)\?[^\s"']+`), "${1}?[redacted]"},
 	{regexp.MustCompile(`(?i)\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}`), "${1} [redacted]"},
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}(\.[A-Za-z0-9_-]*)*`), "[redacted]"},
-	{regexp.MustCompile(`\b(tnt_(imp_)?|whsec_|[rs]k_(live|test)_)[0-9A-Za-z+/=_-]+`), "${1}[redacted]"},
+	{regexp.MustCompile(`\b(tnt_(imp_)?|tinv_|whsec_|[rs]k_(live|test)_)[0-9A-Za-z+/=_-]+`), "${1}[redacted]"},
 	{regexp.MustCompile(`(?i)\b(password|passwd|pwd|secret|api_key|apikey|access_token|refresh_token)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)]+)`), "${1}${2}[redacted]"},
 	{regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`), "[redacted]"},
 }

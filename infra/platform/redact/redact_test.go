@@ -16,6 +16,7 @@ func TestWhatMustNotBeWrittenIsTakenOut(t *testing.T) {
 		"header Bearer abcdefgh.ijkl was refused":              "header Bearer [redacted] was refused",
 		"token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln":      "token [redacted]",
 		"key tnt_0123456789abcdef and tnt_imp_xyz":             "key tnt_[redacted] and tnt_imp_[redacted]",
+		"invitation tinv_AAAAabcd-ef_0":                        "invitation tinv_[redacted]",
 		"dial postgres://app:hunter2@db:5432/x: refused":       "dial postgres://[redacted]@db:5432/x: refused",
 		`Post "https://h.example/hook?sig=canary": EOF`:        `Post "https://h.example/hook?[redacted]": EOF`,
 		`password=hunter2 host=db`:                             `password=[redacted] host=db`,
