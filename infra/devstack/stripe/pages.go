@@ -56,12 +56,20 @@ func (s *Server) createPortal(_ *http.Request, form url.Values) (object, error) 
 	}, nil
 }
 
+// pressEnd is what the portal's button sends.
+const pressEnd = "end"
+
 // pages are where a browser, or curl, pays and cancels.
 func (s *Server) pages(mux *http.ServeMux) {
-	mux.HandleFunc("GET /pay/{id}", s.page(false, func(x *session) string { return "Pay" }))
-	mux.HandleFunc("POST /pay/{id}", s.act(false, s.pay))
-	mux.HandleFunc("GET /portal/{id}", s.page(true, func(x *session) string { return "End every subscription" }))
-	mux.HandleFunc("POST /portal/{id}", s.act(true, s.cancelAll))
+	mux.HandleFunc("GET /pay/{id}", s.page(false, "Pay", "pay"))
+	mux.HandleFunc("POST /pay/{id}", s.act(false, func(x *session, _ string) { s.pay(x) }))
+	mux.HandleFunc("GET /portal/{id}", s.page(true, "End every subscription", pressEnd))
+	// Whoever pays already and runs the commands of the banner again comes here: that ends nothing.
+	mux.HandleFunc("POST /portal/{id}", s.act(true, func(x *session, press string) {
+		if press == pressEnd {
+			s.cancelAll(x)
+		}
+	}))
 }
 
 func (s *Server) pay(x *session) {
@@ -84,10 +92,10 @@ func (s *Server) cancelAll(x *session) {
 var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html><meta charset="utf-8"><title>Stripe, the stand-in</title>
 <h1>Stripe, the stand-in</h1><p>No money moves here.</p>
 <ul>{{range .Lines}}<li>{{.}}</li>{{end}}</ul>
-<form method="post"><button>{{.Button}}</button></form>
+<form method="post"><button name="press" value="{{.Press}}">{{.Button}}</button></form>
 `))
 
-func (s *Server) page(portal bool, button func(*session) string) http.HandlerFunc {
+func (s *Server) page(portal bool, button, press string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -107,13 +115,13 @@ func (s *Server) page(portal bool, button func(*session) string) http.HandlerFun
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_ = pageTemplate.Execute(w, struct {
-			Lines  []string
-			Button string
-		}{lines, button(x)})
+			Lines         []string
+			Button, Press string
+		}{lines, button, press})
 	}
 }
 
-func (s *Server) act(portal bool, do func(*session)) http.HandlerFunc {
+func (s *Server) act(portal bool, do func(x *session, press string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -122,7 +130,7 @@ func (s *Server) act(portal bool, do func(*session)) http.HandlerFunc {
 			http.NotFound(w, r)
 			return
 		}
-		do(x)
+		do(x, r.FormValue("press"))
 		s.save()
 		http.Redirect(w, r, x.SuccessURL, http.StatusSeeOther)
 	}

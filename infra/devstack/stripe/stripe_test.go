@@ -240,13 +240,13 @@ func TestThePagesPayAndCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	visit := func(method, page string) *httptest.ResponseRecorder {
+	visit := func(method, page string, press ...string) *httptest.ResponseRecorder {
 		u, err := url.Parse(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, httptest.NewRequest(method, u.Path, nil))
+		s.Handler().ServeHTTP(w, httptest.NewRequest(method, u.Path+"?press="+strings.Join(press, ""), nil))
 		return w
 	}
 	if w := visit("GET", session.URL); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "price_tenantry_pro_month") {
@@ -261,8 +261,14 @@ func TestThePagesPayAndCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := visit("POST", portal.URL); w.Code != http.StatusSeeOther {
-		t.Errorf("got %d", w.Code)
+	for _, press := range []string{"", "end"} { // without the button's word it ends nothing
+		if w := visit("POST", portal.URL, press); w.Code != http.StatusSeeOther {
+			t.Errorf("got %d", w.Code)
+		}
+		ended := strings.Contains(string(s.Events()[len(s.Events())-1].Payload), "customer.subscription.deleted")
+		if ended != (press == "end") {
+			t.Errorf("pressed %q: ended %v", press, ended)
+		}
 	}
 	var kinds []string
 	for _, e := range s.Events() {
