@@ -263,7 +263,7 @@ func everyStatement(t *testing.T, ran []string) {
 						return true
 					}
 				}
-				t.Errorf("%s: never ran on an organisation's behalf: %s", name, text)
+				t.Errorf("%s: never ran on an organisation's behalf (let a test bring it about, or say in elsewhere why none does): %s", name, text)
 				return true
 			})
 		})
