@@ -7,7 +7,8 @@
 // variables.yaml, what a role includes in org_roles.yaml and its neighbours, the
 // attributes that they rely on in _schemas. The tests are in tests, one suite a
 // policy: whatever a suite does not list is expected to be denied.
-// make policies runs them, counts which rules they use and translates the plan of every action;
+// make policies runs them, looks for traps (package lint), counts which rules decide and hold back on
+// which actions, and translates the plan of every action;
 // make mutate-policies breaks each rule in turn to see them notice.
 //
 // bundle.yaml carries the digest of all others, through which the decision point tells what it

@@ -125,8 +125,12 @@ func (c *Cached) one(ctx context.Context, k Key, ask func(context.Context) (entr
 	if e, ok := c.get(k); ok {
 		return e, nil
 	}
-	if e, ok := c.shared(ctx, k)[k]; ok {
-		return e, nil
+	if c.cfg.Shared != nil {
+		if texts := c.cfg.Shared.Load(ctx, []Key{k}); len(texts) == 1 {
+			if e, ok := c.take(k, texts[0], c.cfg.Now()); ok {
+				return e, nil
+			}
+		}
 	}
 	return fly(ctx, &c.flight, k, func(ctx context.Context) (entry, error) {
 		if e, ok := c.get(k); ok { // somebody else was just answered
@@ -188,17 +192,24 @@ func (c *Cached) shared(ctx context.Context, keys ...Key) map[Key]entry {
 	now := c.cfg.Now()
 	found := map[Key]entry{}
 	for i, text := range c.cfg.Shared.Load(ctx, keys) {
-		e, ok := decode(text)
-		if !ok || !now.Before(e.until) {
-			continue
+		if e, ok := c.take(keys[i], text, now); ok {
+			found[keys[i]] = e
 		}
-		if latest := now.Add(c.ttl(e)); e.until.After(latest) { // another clock is ahead
-			e.until = latest
-		}
-		c.recent.Add(keys[i], e)
-		found[keys[i]] = e.from(LayerRedis)
 	}
 	return found
+}
+
+// take keeps here what was found there, if it can be read and is still good.
+func (c *Cached) take(k Key, text []byte, now time.Time) (entry, bool) {
+	e, ok := decode(text)
+	if !ok || !now.Before(e.until) {
+		return entry{}, false
+	}
+	if latest := now.Add(c.ttl(e)); e.until.After(latest) { // another clock is ahead
+		e.until = latest
+	}
+	c.recent.Add(k, e)
+	return e.from(LayerRedis), true
 }
 
 // base reads the epochs before the question is asked, so that an answer from

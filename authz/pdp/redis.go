@@ -55,7 +55,9 @@ func (r *Redis) Close() {
 }
 
 // name is where a key is kept: a hash, so that Redis knows nobody's attributes.
-func (k Key) name() string { return "authz:" + hex.EncodeToString(k[:]) }
+func (k Key) name() string {
+	return string(hex.AppendEncode(append(make([]byte, 0, 80), "authz:"...), k[:]))
+}
 
 // Load looks the keys up in one round trip.
 func (r *Redis) Load(ctx context.Context, keys []Key) [][]byte {
