@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tracing"
@@ -19,6 +20,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -107,7 +109,7 @@ func send[T any](ctx context.Context, to sender, scope Scope, collect pgx.RowToF
 	org, user, platform := scope.settings()
 	var batch pgx.Batch
 	batch.Queue(setContext, org, user, platform)
-	batch.Queue(sql, args...)
+	batch.Queue(sql, native(args)...)
 	results := pipeline(ctx, to, &batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
@@ -122,6 +124,18 @@ func send[T any](ctx context.Context, to sender, scope Scope, collect pgx.RowToF
 		return nil, reached(ctx, err)
 	}
 	return items, reached(ctx, results.Close())
+}
+
+// native has ids as pgx knows them: it would look at each uuid.UUID for a way to send it, and find the
+// one over text.
+func native(args []any) []any {
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if id, ok := arg.(uuid.UUID); ok {
+			out[i] = pgtype.UUID{Bytes: id, Valid: true}
+		}
+	}
+	return out
 }
 
 // Send runs the statements of batch in one transaction under scope and in one round trip.
