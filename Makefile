@@ -51,7 +51,7 @@ check: ## Encore's rules, formatting, vet, and whether the OpenAPI documents are
 	@$(HOST) check
 	@$(MAKE) --no-print-directory openapi OPENAPI=$(BIN)/openapi
 	@diff -r --exclude='*.go' $(OPENAPI) $(BIN)/openapi || { echo 'an endpoint changed: run make openapi and commit $(OPENAPI)'; exit 1; }
-	@eval "$$($(HOST) env)" && go vet ./... && go vet -tags acceptance,local ./infra/acceptance
+	@eval "$$($(HOST) env)" && go vet ./... && go vet -tags acceptance,local,readme ./infra/acceptance ./infra/readme
 	@cd infra/host && go vet ./...
 	@cd infra/host/sdk && go vet -tags stockhost ./...
 
