@@ -89,7 +89,7 @@ test-app:
 	@if [ -z "$${KEYCLOAK_URL:-}" ]; then echo 'not run: the sign-in suite against Keycloak (none here)'; fi
 	@if [ -z "$${WEBDRIVER_URL:-}" ]; then echo 'not run: the sign-in with a browser (none here)'; fi
 	@if [ -z "$${STRIPE_MOCK_URL:-}" ]; then echo 'not run: billing against the shapes of stripe-mock (none here)'; fi
-	@if [ -z "$${PROMTOOL:-}" ]; then echo 'not run: the tests of the alert rules (no promtool here)'; fi
+	@if [ -z "$${PROMTOOL_BIN:-}" ]; then echo 'not run: the tests of the alert rules (no promtool here)'; fi
 
 # Twice: over the broker inside the process, and over RabbitMQ where there is one.
 test-acceptance: clients

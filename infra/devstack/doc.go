@@ -23,7 +23,7 @@
 //	keycloak  KEYCLOAK_URL      nothing; with --real a server for tests (package keycloak; KEYCLOAK_HOME)
 //	chromium  WEBDRIVER_URL     nothing; with --real a chromedriver (package chromium)
 //	stripe-mock  STRIPE_MOCK_URL  nothing; with --real a server for tests (package stripemock)
-//	promtool  PROMTOOL          nothing; with --real the system's, for the tests of the alert rules
+//	promtool  PROMTOOL_BIN      nothing; with --real the system's, for the tests of the alert rules
 //	objects   OBJECT_STORE_URL  files in the data directory
 //
 // Keycloak starts while the command runs already: whoever needs it waits for it. With KEYCLOAK_HOME

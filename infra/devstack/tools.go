@@ -9,7 +9,7 @@ import (
 
 // planPromtool is Prometheus' checker of rules, for their tests. It is a program, not a server.
 func (s *stack) planPromtool() plan {
-	p := plan{name: "promtool", variable: "PROMTOOL", check: promtoolVersion, absent: "--real finds one"}
+	p := plan{name: "promtool", variable: "PROMTOOL_BIN", check: promtoolVersion, absent: "--real finds one"}
 	if s.config.Env[p.variable] != "" || !s.config.wantsReal(p.name) {
 		return p
 	}

@@ -13,12 +13,12 @@ import (
 
 const root = "../../.."
 
-// promtool runs Prometheus' own checker; the stack finds or installs it and sets PROMTOOL.
+// promtool runs Prometheus' own checker; the stack finds or installs it and sets PROMTOOL_BIN.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	program := os.Getenv("PROMTOOL")
+	program := os.Getenv("PROMTOOL_BIN")
 	if program == "" {
-		t.Skip("NOT RUN: there is no promtool here (PROMTOOL names one; devstack exec --real finds it)")
+		t.Skip("NOT RUN: there is no promtool here (PROMTOOL_BIN names one; devstack exec --real finds it)")
 	}
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -85,7 +85,7 @@ func (x *exchange) finish(resp middleware.Response, failed error, took time.Dura
 		job.Ran(x.info.Route, failed == nil, took)
 	}
 	decision, decided := x.trail.Last()
-	if e := fault.As(resp.Err); e != nil && (e.Code == errs.Internal || e.Code == errs.Unknown) {
+	if failed != nil && ours(resp.Err) {
 		incident.Send(incident.Of(failed, x.info.Route, x.info.ID, decision.ID))
 	}
 	x.endStep(span, status, decision.ID)
@@ -105,6 +105,12 @@ func (x *exchange) finish(resp middleware.Response, failed error, took time.Dura
 		return
 	}
 	rlog.Info("request", fields...)
+}
+
+// ours says that an error as it leaves means a fault of the app's own.
+func ours(err error) bool {
+	e := fault.As(err)
+	return e != nil && (e.Code == errs.Internal || e.Code == errs.Unknown)
 }
 
 // endStep tells the trace what the log line tells.
