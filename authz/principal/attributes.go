@@ -2,7 +2,6 @@ package principal
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -21,44 +20,39 @@ const (
 // StatusActive is the only organisation status that carries no risk.
 const StatusActive = "active"
 
-// policyForm is the principal as the policy engine takes it, built on first
-// use and kept: one request asks for several decisions.
+// policyForm is the principal as the policy engine takes it, and what decisions on it are remembered
+// under. Each is made on first use and kept: one request asks for several decisions, and most are
+// remembered ones, which need no more than the fingerprint.
 type policyForm struct {
-	once        sync.Once
-	cerbos      *cerbos.Principal
-	fingerprint [sha256.Size]byte
-	err         error
+	fingerprint func() ([sha256.Size]byte, error)
+	cerbos      func() (*cerbos.Principal, error)
 }
 
 // Cerbos is the principal as the policy engine takes it. It is shared by all
 // callers and must not be changed.
-func (p *Principal) Cerbos() (*cerbos.Principal, error) {
-	p.build()
-	return p.policy.cerbos, p.policy.err
-}
+func (p *Principal) Cerbos() (*cerbos.Principal, error) { return p.policy.cerbos() }
 
 // Fingerprint is a hash of everything about the principal that a policy can
 // see. Two principals with one fingerprint get the same decisions.
-func (p *Principal) Fingerprint() ([sha256.Size]byte, error) {
-	p.build()
-	return p.policy.fingerprint, p.policy.err
-}
+func (p *Principal) Fingerprint() ([sha256.Size]byte, error) { return p.policy.fingerprint() }
 
-func (p *Principal) build() {
-	p.policy.once.Do(func() {
-		canonical, err := json.Marshal([]any{p.id, p.roles, p.attrs}) // map keys are sorted
-		if err != nil {
-			p.policy.err = fmt.Errorf("principal %s: %w", p.id, err)
-			return
-		}
-		p.policy.fingerprint = sha256.Sum256(canonical)
-		form := cerbos.NewPrincipal(p.id, p.roles...).WithAttributes(p.attrs)
-		if err := form.Err(); err != nil {
-			p.policy.err = fmt.Errorf("principal %s: %w", p.id, err)
-			return
-		}
-		p.policy.cerbos = form
-	})
+func formOf(id string, roles []string, attrs map[string]any) policyForm {
+	return policyForm{
+		fingerprint: sync.OnceValues(func() ([sha256.Size]byte, error) {
+			seen, err := fingerprint(id, roles, attrs)
+			if err != nil {
+				err = fmt.Errorf("principal %s: %w", id, err)
+			}
+			return seen, err
+		}),
+		cerbos: sync.OnceValues(func() (*cerbos.Principal, error) {
+			form := cerbos.NewPrincipal(id, roles...).WithAttributes(attrs)
+			if err := form.Err(); err != nil {
+				return nil, fmt.Errorf("principal %s: %w", id, err)
+			}
+			return form, nil
+		}),
+	}
 }
 
 // roles are the realm roles and what kind of caller it is. Keys and impersonated

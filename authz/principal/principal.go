@@ -83,7 +83,6 @@ type Principal struct {
 	id     string
 	actor  string
 	roles  []string
-	attrs  map[string]any
 	policy policyForm
 }
 
@@ -98,7 +97,7 @@ func newAt(c *Caller, t *Tenant, now time.Time) *Principal {
 		p.id, p.actor = c.APIKeyID, ActorAPIKey
 	}
 	p.roles = roles(c)
-	p.attrs = attributes(c, t, now)
+	p.policy = formOf(p.id, p.roles, attributes(c, t, now))
 	return p
 }
 
@@ -106,13 +105,9 @@ func newAt(c *Caller, t *Tenant, now time.Time) *Principal {
 // migration. No policy allows it anything; it names the actor in the audit log.
 func System(name string) *Principal {
 	c := &Caller{}
-	return &Principal{
-		Caller: c,
-		id:     RoleSystem + ":" + name,
-		actor:  ActorSystem,
-		roles:  []string{RoleSystem},
-		attrs:  attributes(c, nil, time.Time{}),
-	}
+	p := &Principal{Caller: c, id: RoleSystem + ":" + name, actor: ActorSystem, roles: []string{RoleSystem}}
+	p.policy = formOf(p.id, p.roles, attributes(c, nil, time.Time{}))
+	return p
 }
 
 // ID identifies the principal to policies and in the audit log: the user's id,

@@ -154,6 +154,42 @@ func TestFingerprintFollowsWhatPoliciesSee(t *testing.T) {
 	}
 }
 
+// Two principals whose values run together in the same way are still two.
+func TestFingerprintsDoNotRunTogether(t *testing.T) {
+	t.Parallel()
+	seen := map[[32]byte]string{}
+	for name, of := range map[string]struct {
+		id    string
+		roles []string
+		attrs map[string]any
+	}{
+		"a, b":            {"u", []string{"a", "b"}, nil},
+		"ab":              {"u", []string{"ab"}, nil},
+		"id takes a role": {"ua", []string{"b"}, nil},
+		"none":            {"u", nil, nil},
+		"key and value":   {"u", nil, map[string]any{"k": "v"}},
+		"longer key":      {"u", nil, map[string]any{"kv": ""}},
+		"list of one":     {"u", nil, map[string]any{"k": []any{"v"}}},
+		"list of two":     {"u", nil, map[string]any{"k": []any{"v", ""}}},
+		"map":             {"u", nil, map[string]any{"k": map[string]any{"v": []any{}}}},
+		"number":          {"u", nil, map[string]any{"k": 1}},
+		"truth":           {"u", nil, map[string]any{"k": true}},
+		"number's text":   {"u", nil, map[string]any{"k": "1"}},
+	} {
+		f, err := fingerprint(of.id, of.roles, of.attrs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, ok := seen[f]; ok {
+			t.Errorf("%s looks like %s", name, other)
+		}
+		seen[f] = name
+	}
+	if _, err := fingerprint("u", nil, map[string]any{"k": 1.5}); err == nil {
+		t.Error("an attribute that cannot be written was left out")
+	}
+}
+
 func TestContext(t *testing.T) {
 	t.Parallel()
 	if FromContext(context.Background()) != nil {
