@@ -170,7 +170,7 @@ keyed-crash: $(DEVSTACK) ## N retries of keyed writes (10 000) while the app is 
 .PHONY: bench-audit
 bench-audit: $(DEVSTACK) ## the audit log: appends against plain inserts, checkpoint lag, proofs and full verification
 	GOMAXPROCS=1 go test -run '^$$' -bench . -benchtime 2s ./audit/ledger
-	@$(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench '^BenchmarkAppend$$' -benchtime 1x -timeout 10m ./audit
+	@$(DEVSTACK) exec --durable -- env $(HOST) test -run '^$$' -bench '^BenchmarkAppend$$' -benchtime 1x -timeout 10m ./audit
 
 .PHONY: drill rolling console
 console: $(DEVSTACK) ## the operators' console in a headless browser; leaves the README's pictures in docs/console

@@ -20,6 +20,9 @@ const (
 	benchOrgs    = 200
 	benchRound   = 3 * time.Second
 	benchRounds  = 3
+
+	// wantRatio is what of the plain inserts' speed is to be left.
+	wantRatio = 0.6
 )
 
 // load has the clients do work for one round and gives how many they managed a second.
@@ -117,7 +120,11 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	b.ReportMetric(median(plains), "plain/s")
 	b.ReportMetric(median(bares), "bare/s")
 	b.ReportMetric(median(appends), "append/s")
-	b.ReportMetric(median(appends)/median(plains), "ratio")
+	ratio := median(appends) / median(plains)
+	b.ReportMetric(ratio, "ratio")
+	if ratio < wantRatio {
+		b.Errorf("appends are %.2f of plain inserts, wanted %.1f", ratio, wantRatio)
+	}
 	b.ReportMetric(median(appends)/median(bares), "ratio-to-bare")
 	b.ReportMetric(ages[len(ages)*99/100]*1000, "lag-p99-ms")
 	b.ReportMetric(ages[len(ages)/2]*1000, "lag-p50-ms")

@@ -59,7 +59,7 @@ func (s *stack) planPostgres() plan {
 			return started{}, err
 		}
 		cluster, err := postgres.Start(ctx, postgres.Config{
-			BinDir: bin, DataDir: dataDir, Port: port, Durable: !s.config.throwAway,
+			BinDir: bin, DataDir: dataDir, Port: port, Durable: s.config.Durable || !s.config.throwAway,
 			LogFile: s.data.log("postgres"), PIDFile: s.data.pid("postgres"), Logf: s.logf,
 		})
 		if err != nil {

@@ -33,6 +33,10 @@ type Config struct {
 	Require []string  // parts that must be real, by name; they are started too
 	Seed    bool      // put the demo tenants in once the app is ready
 
+	// Durable has a throw-away stack's Postgres keep what it commits, as one does that matters; commits
+	// cost what they cost there.
+	Durable bool
+
 	// throwAway: data of no value, ports beside any other stack's.
 	throwAway bool
 }

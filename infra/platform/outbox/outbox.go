@@ -57,12 +57,12 @@ func add(ctx context.Context, tx pgx.Tx, topic string, key *string, id uuid.UUID
 
 // settle wakes the relays when somebody may wait behind the message.
 const settle = `
-with settled as (delete from platform.outbox where id = $1 returning key)
+with settled as (delete from platform.outbox where id = any($1) returning key)
 select pg_notify($2, '') from settled where key is not null`
 
 // Settle forgets a message, in the transaction of the effect that it caused.
 func Settle(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	if _, err := tx.Exec(ctx, settle, id, channel); err != nil {
+	if _, err := tx.Exec(ctx, settle, []uuid.UUID{id}, channel); err != nil {
 		return fmt.Errorf("outbox: settle: %w", err)
 	}
 	return nil
@@ -77,5 +77,5 @@ func Waits(ctx context.Context, db *tenantdb.DB, id uuid.UUID) (bool, error) {
 	return waits, nil
 }
 
-// QueueSettle adds Settle to a batch of statements.
-func QueueSettle(batch *pgx.Batch, id uuid.UUID) { batch.Queue(settle, id, channel) }
+// QueueSettle adds Settle of some messages to a batch of statements.
+func QueueSettle(batch *pgx.Batch, ids ...uuid.UUID) { batch.Queue(settle, ids, channel) }

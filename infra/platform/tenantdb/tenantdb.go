@@ -138,12 +138,28 @@ func native(args []any) []any {
 	return out
 }
 
+// Part is some statements of a transaction, and on whose behalf they run.
+type Part struct {
+	Scope Scope
+	Batch *pgx.Batch
+}
+
 // Send runs the statements of batch in one transaction under scope and in one round trip.
 func (db *DB) Send(ctx context.Context, scope Scope, batch *pgx.Batch) error {
-	org, user, platform := scope.settings()
+	return db.SendAll(ctx, Part{scope, batch})
+}
+
+// SendAll runs the statements of all parts in one transaction and in one round trip, each part under its
+// own scope.
+func (db *DB) SendAll(ctx context.Context, parts ...Part) error {
 	var scoped pgx.Batch
-	scoped.Queue(setContext, org, user, platform)
-	scoped.QueuedQueries = append(scoped.QueuedQueries, batch.QueuedQueries...)
+	for i, p := range parts {
+		if i == 0 || p.Scope != parts[i-1].Scope {
+			org, user, platform := p.Scope.settings()
+			scoped.Queue(setContext, org, user, platform)
+		}
+		scoped.QueuedQueries = append(scoped.QueuedQueries, p.Batch.QueuedQueries...)
+	}
 	if h := held(ctx); h != nil {
 		return reached(ctx, pgx.BeginFunc(ctx, h.tx, func(tx pgx.Tx) error {
 			return pipeline(ctx, tx, &scoped).Close()

@@ -17,7 +17,7 @@ import (
 
 const usage = `usage: devstack run   [--real] [--seed] -- COMMAND…
        devstack up    [--real] [--secrets NAME,NAME…]
-       devstack exec  [--real] [--require PART,PART…] -- COMMAND…
+       devstack exec  [--real] [--durable] [--require PART,PART…] -- COMMAND…
        devstack tool NAME     the path of a program of the stack's: cerbos
        devstack reset
        devstack seed          DATABASE_URL, OIDC_ISSUER_URL: the demo tenants
@@ -49,6 +49,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.Usage = func() {} // main prints it
 	real := flags.Bool("real", false, "")
+	durable := flags.Bool("durable", false, "")
 	require := flags.String("require", "", "")
 	seed := flags.Bool("seed", false, "")
 	tenants := flags.Int("tenants", 0, "")
@@ -66,7 +67,7 @@ func command(ctx context.Context, args []string) (int, error) {
 	}
 	config := devstack.Config{
 		Root: root, Env: devstack.ParseEnv(os.Environ()), Out: os.Stderr, Report: os.Stdout,
-		Real: *real, Require: names(*require), Seed: *seed,
+		Real: *real, Durable: *durable, Require: names(*require), Seed: *seed,
 	}
 	switch rest := flags.Args(); {
 	case args[0] == "run" && len(rest) > 0:
