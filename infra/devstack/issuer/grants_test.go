@@ -44,7 +44,7 @@ func TestPasswordGrantClaims(t *testing.T) {
 	want := map[string]any{
 		"exp": now + 300, "iat": now, "auth_time": now, "iss": b.URL(), "aud": "tenantry-admin",
 		"sub": "00000000-0000-7000-8000-000000000101", "typ": "Bearer", "azp": "admin-console", "acr": "1", "amr": []any{"pwd"},
-		"allowed-origins": []any{"http://127.0.0.1:3000", "http://localhost:3000"},
+		"allowed-origins": []any{"http://127.0.0.1:3000", "http://localhost:3000", "http://127.0.0.1:4000"},
 		"realm_access":    map[string]any{"roles": []any{"platform_admin"}},
 		"scope":           "openid email profile", "email": "root@tenantry.test", "email_verified": true,
 		"name": "Root Tenantry", "given_name": "Root", "family_name": "Tenantry", "preferred_username": "root@tenantry.test",
