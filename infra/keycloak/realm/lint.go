@@ -63,6 +63,8 @@ type lint struct {
 	ClientScopeMappings map[string][]ScopeMapping
 	Users               []User
 	BrowserFlow         string
+	ResetFlow           string     `json:"resetCredentialsFlow"`
+	ResetPassword       *bool      `json:"resetPasswordAllowed"`
 	Flows               []lintFlow `json:"authenticationFlows"`
 	FlowConfigs         []struct {
 		Alias  string
@@ -121,6 +123,7 @@ var rules = map[string]func(*lint){
 	"user profile":        (*lint).userProfile,
 	"levels":              (*lint).levels,
 	"step-up flow":        (*lint).stepUpFlow,
+	"password reset":      (*lint).passwordReset,
 	"amr":                 (*lint).amr,
 	"known clients":       (*lint).knownClients,
 	"full scope":          (*lint).fullScope,

@@ -185,8 +185,8 @@ type step struct {
 	level             string
 }
 
-// steps follows the bound flow; what it names has to be there.
-func (l *lint) steps() []step {
+// steps follows a flow; what it names has to be there.
+func (l *lint) steps(flow string) []step {
 	var out []step
 	var follow func(alias, requirement, level string, depth int)
 	follow = func(alias, requirement, level string, depth int) {
@@ -221,7 +221,7 @@ func (l *lint) steps() []step {
 			out = append(out, s)
 		}
 	}
-	follow(l.BrowserFlow, "", "", 0)
+	follow(flow, "", "", 0)
 	return out
 }
 
@@ -234,8 +234,20 @@ func find(steps []step, name, level string) (step, bool) {
 	return steps[at], true
 }
 
+// passwordReset holds the way back in by e-mail to the password: the built-in flow has people set up
+// their one-time code anew, so that whoever has the mailbox has both factors.
+func (l *lint) passwordReset() {
+	if !isTrue(l.ResetPassword) {
+		return
+	}
+	for _, s := range l.steps(l.ResetFlow) {
+		l.want(!strings.HasPrefix(s.name, "missing "), "password reset: %s", s.name)
+		l.want(s.name != "reset-otp", "whoever can read a mailbox can replace the one-time code")
+	}
+}
+
 func (l *lint) stepUpFlow() {
-	steps := l.steps()
+	steps := l.steps(l.BrowserFlow)
 	for _, s := range steps {
 		l.want(!strings.HasPrefix(s.name, "missing "), "%s", s.name)
 	}
@@ -252,7 +264,7 @@ func (l *lint) stepUpFlow() {
 
 func (l *lint) amr() {
 	for level, factor := range map[string]string{"1": "auth-username-password-form", "2": "auth-otp-form"} {
-		s, _ := find(l.steps(), factor, level)
+		s, _ := find(l.steps(l.BrowserFlow), factor, level)
 		l.want(s.config["default.reference.value"] != "", "%s has no reference value, so that amr is empty", factor)
 	}
 	for _, c := range l.fronts() {

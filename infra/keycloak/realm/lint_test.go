@@ -103,6 +103,10 @@ const usual = `{"name":"username"},{"name":"email"},{"name":"firstName"},{"name"
 // Keycloak's default.
 var breaks = map[string][]func(object){
 	"client scopes": {set("clientScopes", []any{}), set("defaultDefaultClientScopes", []any{"email"})},
+	"password reset": {
+		set("resetCredentialsFlow", nil), set("resetCredentialsFlow", "reset credentials"),
+		setStep("tenantry reset password", 2, "authenticator", "reset-otp"),
+	},
 	"people": {
 		func(r object) { r["users"] = append(r["users"].([]any), object{"username": "ada@acme.test"}) },
 		set("organizations", []any{object{"alias": "acme"}}),
