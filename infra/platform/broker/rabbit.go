@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"encore.dev/rlog"
@@ -32,7 +33,7 @@ type Rabbit struct {
 	link      *link         // nil while there is no connection
 	changed   chan struct{} // closed when link changes
 	consumers []*Consumer
-	draining  bool
+	draining  atomic.Bool
 
 	tasks     context.Context // of the handlers
 	endTasks  context.CancelFunc
@@ -150,7 +151,7 @@ func (r *Rabbit) resume(l *link) error {
 	r.subscribing.Lock()
 	defer r.subscribing.Unlock()
 	r.mu.Lock()
-	consumers, draining := r.consumers, r.draining
+	consumers, draining := r.consumers, r.draining.Load()
 	r.mu.Unlock()
 	if draining {
 		consumers = nil

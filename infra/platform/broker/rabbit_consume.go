@@ -46,31 +46,42 @@ func (r *Rabbit) deliver(l *link, queue string, prefetch int, fn func(*amqp.Deli
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.draining {
+	if r.draining.Load() {
 		return nil
 	}
 	l.open = append(l.open, subscription{ch: ch, tag: queue})
 	r.handlers.Go(func() {
-		for d := range deliveries {
-			r.handlers.Go(func() { fn(&d) })
-		}
-		if !r.isDraining() {
+		r.handOut(deliveries, fn)
+		if !r.draining.Load() {
 			l.conn.Close() // without its consumers a link is of no use: the supervisor makes a new one
 		}
 	})
 	return nil
 }
 
-func (r *Rabbit) isDraining() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.draining
+// handOut has each delivery handled at once. Whoever is done with one takes the next: a goroutine of its
+// own for each would grow its stack anew each time.
+func (r *Rabbit) handOut(deliveries <-chan amqp.Delivery, fn func(*amqp.Delivery)) {
+	idle := make(chan *amqp.Delivery)
+	defer close(idle)
+	for d := range deliveries {
+		select {
+		case idle <- &d:
+		default:
+			r.handlers.Go(func() {
+				fn(&d)
+				for d := range idle {
+					fn(d)
+				}
+			})
+		}
+	}
 }
 
 // handle runs one attempt. The message is acknowledged once what becomes of it is safe; if that fails
 // it is delivered again.
 func (r *Rabbit) handle(c *Consumer, d *amqp.Delivery) {
-	if r.isDraining() {
+	if r.draining.Load() {
 		r.answered(c, d.Nack(false, true))
 		return
 	}
@@ -98,7 +109,7 @@ func (r *Rabbit) answered(c *Consumer, err error) {
 // bury hands a dead letter over. One that cannot be taken over waits a little, so that the way back
 // and forth does not become a storm.
 func (r *Rabbit) bury(c *Consumer, d *amqp.Delivery) {
-	if r.isDraining() {
+	if r.draining.Load() {
 		r.answered(c, d.Nack(false, true))
 		return
 	}
@@ -120,7 +131,7 @@ func (r *Rabbit) bury(c *Consumer, d *amqp.Delivery) {
 // Drain ends the subscriptions and waits for the handlers; what was sent ahead and not begun goes back.
 func (r *Rabbit) Drain(ctx context.Context) error {
 	r.mu.Lock()
-	r.draining = true
+	r.draining.Store(true)
 	var open []subscription
 	if r.link != nil {
 		open = r.link.open
