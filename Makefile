@@ -70,7 +70,7 @@ mutate-policies: $(DEVSTACK) ## what the policies' tests notice of deliberate mi
 	cd policies && go run ./mutate
 
 bench-authz: $(DEVSTACK) ## decisions by layer against the bare calls below them, interleaved
-	@exec $(DEVSTACK) exec --real -- env $(HOST) test -run '^$$' -bench '^BenchmarkLayers$$' -benchtime 1x -count=1 ./authz/pdp
+	@exec $(DEVSTACK) exec --require redis -- env $(HOST) test -run '^$$' -bench '^BenchmarkLayers$$' -benchtime 1x -count=1 ./authz/pdp
 
 .PHONY: bench-openfga
 bench-openfga: $(DEVSTACK) ## the same questions under the same rules to Cerbos and to OpenFGA, in turns
@@ -136,7 +136,7 @@ bench-host: ## the host against a bare net/http handler: throughput, p99, memory
 bench-e2e: $(DEVSTACK) ## an authorised read against the bare read: p50, p99, processor time
 	@$(HOST) build -o $(APP)
 	@go build -o $(BIN)/bench-e2e ./infra/bench/e2e
-	@APP_BINARY=$(ROOT)/$(APP) exec $(DEVSTACK) exec --real -- $(BIN)/bench-e2e
+	@APP_BINARY=$(ROOT)/$(APP) exec $(DEVSTACK) exec --require redis -- $(BIN)/bench-e2e
 
 .PHONY: bench-list bench-export
 bench-list: $(DEVSTACK) ## lists out of a million resources against the hand-written query, and how fast they are seeded
@@ -150,7 +150,7 @@ bench-token: $(DEVSTACK) ## a token against the bare RSA verification, and what 
 	@exec $(DEVSTACK) exec -- env $(HOST) test -run '^$$' -bench Authenticate ./identity
 
 bench-broker: $(DEVSTACK) ## publish-confirm and consume-ack over RabbitMQ against a bare amqp091-go loop
-	@$(DEVSTACK) exec --real --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -run '^$$' -bench AgainstABareLoop -benchtime 1x ./infra/platform/broker
+	@$(DEVSTACK) exec --require rabbitmq -- env GOWORK=$(ROOT)/infra/host/go.work go test -run '^$$' -bench AgainstABareLoop -benchtime 1x ./infra/platform/broker
 
 chaos: $(DEVSTACK) ## D minutes of load while every part is killed at random; nothing may be lost or doubled
 	@$(HOST) build -o $(APP)
