@@ -3,6 +3,7 @@ package orgs
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"encore.app/infra/platform/etag"
 	"encore.app/infra/platform/fault"
@@ -107,12 +108,12 @@ func (r *CreatePatientRecordRequest) draft() resource {
 
 // UpdateResourceRequest changes what it names of a project or document and leaves the rest.
 type UpdateResourceRequest struct {
-	IfMatch     string          `header:"If-Match"`
-	Title       *string         `json:"title,omitempty" schema:"text=200"`
-	Body        *string         `json:"body,omitempty" schema:"plain=65536"`
-	TeamID      json.RawMessage `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
-	Sensitivity *string         `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
-	PII         *bool           `json:"pii,omitempty"`
+	IfMatch     string   `header:"If-Match"`
+	Title       *string  `json:"title,omitempty" schema:"text=200"`
+	Body        *string  `json:"body,omitempty" schema:"plain=65536"`
+	TeamID      Nullable `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
+	Sensitivity *string  `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
+	PII         *bool    `json:"pii,omitempty"`
 }
 
 // Validate checks the request.
@@ -142,8 +143,26 @@ func (r *UpdateResourceRequest) check(c *fault.Checks) (any bool) {
 	return r.Title != nil || r.Body != nil || r.TeamID != nil || r.Sensitivity != nil || r.PII != nil
 }
 
+// Nullable is a JSON value that tells null from nothing. A json.RawMessage does not everywhere: Encore's
+// decoder leaves it empty for both.
+type Nullable json.RawMessage
+
+// UnmarshalJSON keeps text as it is.
+func (n *Nullable) UnmarshalJSON(text []byte) error {
+	*n = slices.Clone(text)
+	return nil
+}
+
+// MarshalJSON gives it back.
+func (n Nullable) MarshalJSON() ([]byte, error) {
+	if len(n) == 0 {
+		return []byte("null"), nil
+	}
+	return n, nil
+}
+
 // teamOf tells null, which is no team, from a team.
-func teamOf(raw json.RawMessage) (team *uuid.UUID, err error) {
+func teamOf(raw Nullable) (team *uuid.UUID, err error) {
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		return nil, nil
 	}
@@ -171,14 +190,14 @@ func set[T any](to *T, from *T) {
 
 // UpdatePatientRecordRequest changes what it names of a patient record and leaves the rest.
 type UpdatePatientRecordRequest struct {
-	IfMatch     string          `header:"If-Match"`
-	Title       *string         `json:"title,omitempty" schema:"text=200"`
-	Body        *string         `json:"body,omitempty" schema:"plain=65536"`
-	TeamID      json.RawMessage `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
-	Sensitivity *string         `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
-	PII         *bool           `json:"pii,omitempty"`
-	PatientRef  *string         `json:"patient_ref,omitempty" schema:"text=200"`
-	ClinicianID *uuid.UUID      `json:"clinician_id,omitempty"`
+	IfMatch     string     `header:"If-Match"`
+	Title       *string    `json:"title,omitempty" schema:"text=200"`
+	Body        *string    `json:"body,omitempty" schema:"plain=65536"`
+	TeamID      Nullable   `json:"team_id,omitempty" schema:"type=string|null;format=uuid"` // a UUID, or null for no team
+	Sensitivity *string    `json:"sensitivity,omitempty" schema:"enum=public|internal|confidential|restricted"`
+	PII         *bool      `json:"pii,omitempty"`
+	PatientRef  *string    `json:"patient_ref,omitempty" schema:"text=200"`
+	ClinicianID *uuid.UUID `json:"clinician_id,omitempty"`
 }
 
 func (r *UpdatePatientRecordRequest) plain() *UpdateResourceRequest {

