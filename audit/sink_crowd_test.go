@@ -43,6 +43,7 @@ func TestSinksThatHangDelayNobody(t *testing.T) {
 // A sink whose events cannot be fanned out holds up no other. Not parallel: it changes a table under
 // everybody's feet.
 func TestASinkThatCannotBeMovedOnHoldsUpNoOther(t *testing.T) {
+	ownsTables(t)
 	broken := receive(t, nil, ok)
 	broken.sql(t, `
 create function audit.break_sink() returns trigger language plpgsql as $$

@@ -48,6 +48,7 @@ func asOwner(t *testing.T, org uuid.UUID, statements ...string) {
 // Each way to tamper is found by somebody who holds an export and a checkpoint from before.
 // Not parallel: who holds the database changes tables under everybody's feet.
 func TestTamperingBySQLIsFound(t *testing.T) {
+	ownsTables(t)
 	const forgeLeaf = "update audit.leaves set leaf_hash = sha256('forged') where org_id = $1 and seq = 100"
 	for name, c := range map[string]struct {
 		sql  []string // $1 is the organisation
@@ -144,6 +145,7 @@ func rollBack(t *testing.T, org uuid.UUID, was logState) {
 }
 
 func TestARestoredBackupIsFound(t *testing.T) {
+	ownsTables(t)
 	ctx, s, org := context.Background(), testService(t), rowid.New()
 	fill(t, s.store, org, 100)
 	backup, err := s.store.log(ctx, org)
@@ -170,6 +172,7 @@ func TestARestoredBackupIsFound(t *testing.T) {
 
 // The app finds out by itself, from the checkpoints that are out of the database's reach.
 func TestTheArchiveContradictsATamperedLog(t *testing.T) {
+	ownsTables(t)
 	ctx, s := context.Background(), testService(t)
 	put := func(a *archive, org uuid.UUID) error {
 		t.Helper()
@@ -226,6 +229,7 @@ func TestTheArchiveContradictsATamperedLog(t *testing.T) {
 
 // A log whose stored state was changed is not extended: that would sign the change.
 func TestASequencerSignsNoTamperedState(t *testing.T) {
+	ownsTables(t)
 	ctx, s, org := context.Background(), testService(t), rowid.New()
 	for name, sql := range map[string]string{
 		"root":     "update audit.logs set root = sha256('forged') where org_id = $1",

@@ -32,6 +32,9 @@ func TestTheSeedIsTheSameEveryTimeAndLeavesTheRestAlone(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	demo := setup(t)
+	if counted(t, "select pg_has_role(relowner, 'usage')::int from pg_class where oid = 'orgs.orgs'::regclass") == 0 {
+		t.Skip("NOT RUN: the tests' role does not own the tables, as under Encore; make test has one that does")
+	}
 	before := countRows(t, tenantdb.Org(demo.org), "orgs.projects", "true")
 	const guards = `select (select count(*) from pg_constraint where contype = 'f' and convalidated)
 		+ 1000 * (select count(*) from pg_class where relrowsecurity and relforcerowsecurity)`
