@@ -99,7 +99,7 @@ func (s *sinks) takeBack(ctx context.Context, ids []uuid.UUID) error {
 	err := s.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 update audit.deliveries set state = 'pending', lease = lease + 1, due_at = now() + interval '1 second'
- where id = any($1) and state = 'queued'`, ids)
+ where (org_id, id) in (select org_id, id from audit.deliveries where id = any($1) and state = 'queued' for update skip locked)`, ids)
 		return err
 	})
 	return wrapSink("take back from", err)

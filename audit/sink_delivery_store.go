@@ -181,12 +181,14 @@ update audit.deliveries
 // delivered notes that the receiver has it, and closes the sink's breaker.
 func (s sinkStore) delivered(ctx context.Context, p parcel, r sink.Result) error {
 	err := s.db.Tx(ctx, tenantdb.Org(p.OrgID), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, "delivered", r.Status, "", r.Took.Milliseconds(), 0); err != nil {
-			return err
-		}
+		// The sink's row comes before its deliveries' everywhere: its deletion takes them in that order.
 		_, err := tx.Exec(ctx, `
 update audit.sinks set failures = 0, failing_since = null, open_until = null
  where org_id = $1 and id = $2 and failures > 0`, p.OrgID, p.SinkID)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, "delivered", r.Status, "", r.Took.Milliseconds(), 0)
 		return err
 	})
 	return wrapSink("settle for", err)
@@ -200,31 +202,36 @@ func (s sinkStore) failed(ctx context.Context, p parcel, r sink.Result, next tim
 		state, wait = "retrying", next+retryGrace
 	}
 	err = s.db.Tx(ctx, tenantdb.Org(p.OrgID), func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, state, r.Status, r.Err.Error(), r.Took.Milliseconds(), wait.Seconds())
-		if err != nil || tag.RowsAffected() == 0 { // it took so long that it is somebody else's by now
+		before, counts, err := s.breaker(ctx, tx, p)
+		if err != nil {
 			return err
 		}
-		off, err = s.strike(ctx, tx, p, r)
+		tag, err := tx.Exec(ctx, settled, p.OrgID, p.ID, p.lease, state, r.Status, r.Err.Error(), r.Took.Milliseconds(), wait.Seconds())
+		if err != nil || tag.RowsAffected() == 0 || !counts { // it took so long that it is somebody else's by now
+			return err
+		}
+		off, err = s.strike(ctx, tx, p, r, before)
 		return err
 	})
 	return off, wrapSink("settle for", err)
 }
 
-// strike counts a failure against the sink.
-func (s sinkStore) strike(ctx context.Context, tx pgx.Tx, p parcel, r sink.Result) (off string, err error) {
-	var failures int
+// breaker is the sink's, whose row is locked from here on. ok is false when the sink was deleted or
+// switched off meanwhile.
+func (s sinkStore) breaker(ctx context.Context, tx pgx.Tx, p parcel) (b sink.Breaker, ok bool, err error) {
 	var since *time.Time
-	err = tx.QueryRow(ctx, "select failures, failing_since from audit.sinks where org_id = $1 and id = $2 and enabled for update", p.OrgID, p.SinkID).Scan(&failures, &since)
-	if errors.Is(err, pgx.ErrNoRows) { // it was deleted or switched off meanwhile
-		return "", nil
+	err = tx.QueryRow(ctx, "select failures, failing_since from audit.sinks where org_id = $1 and id = $2 and enabled for update", p.OrgID, p.SinkID).Scan(&b.Failures, &since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return b, false, nil
 	}
-	if err != nil {
-		return "", err
-	}
-	before := sink.Breaker{Failures: failures}
 	if since != nil {
-		before.FailingSince = *since
+		b.FailingSince = *since
 	}
+	return b, err == nil, err
+}
+
+// strike counts a failure against the sink.
+func (s sinkStore) strike(ctx context.Context, tx pgx.Tx, p parcel, r sink.Result, before sink.Breaker) (off string, err error) {
 	now := time.Now()
 	b, open := before.Fail(now)
 	switch {

@@ -398,6 +398,46 @@ func TestAMessageThatComesTwiceDeliversOnce(t *testing.T) {
 	}
 }
 
+// A settlement waits for a deletion without holding what the deletion needs.
+func TestADeletionIsNotCaughtInASettlement(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, settle := range map[string]func(sinkStore, parcel) error{
+		"delivered": func(s sinkStore, p parcel) error { return s.delivered(ctx, p, sink.Result{Status: 204}) },
+		"failed": func(s sinkStore, p parcel) error {
+			_, err := s.failed(ctx, p, sink.Result{Status: 500, Err: errors.New("500")}, time.Hour)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := receive(t, []string{"nothing.*"}, ok)
+			p := parcel{OrgID: r.org, SinkID: r.sink, ID: rowid.New(), EventID: rowid.New(), lease: 1}
+			r.sql(t, "update audit.sinks set failures = 1, failing_since = now() where id = $1", r.sink)
+			r.sql(t, `
+insert into audit.deliveries (org_id, sink_id, id, event_id, seq, state, lease, due_at)
+values ($1, $2, $3, $4, 1, 'running', $5, now() + interval '1 hour')`, p.OrgID, p.SinkID, p.ID, p.EventID, p.lease)
+
+			done := make(chan error, 1)
+			err := testDB().Tx(ctx, tenantdb.Org(r.org), func(tx pgx.Tx) error {
+				if _, err := tx.Exec(ctx, "select from audit.sinks where id = $1 for update", r.sink); err != nil {
+					return err
+				}
+				go func() { done <- settle(r.sinks.store, p) }()
+				eventually(t, "the settlement waits", func() bool {
+					var waits bool
+					err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+					return err == nil && waits
+				})
+				_, err := tx.Exec(ctx, "delete from audit.sinks where id = $1", r.sink)
+				return err
+			})
+			if err := errors.Join(err, <-done); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestDisabledSinksHoldTheirPlace(t *testing.T) {
 	t.Parallel()
 	r := receive(t, []string{"project"}, ok)
