@@ -31,13 +31,28 @@ type canonicalizer struct {
 	pos     int
 	members []member
 	scratch []byte
+	moved   bool // something was put in order
+
+	outer, inner []member // of the object that the text is, and of the objects that are its members
 }
 
 // member is where one name and its value lie in the output: "name":value from start to end.
 type member struct{ start, name, end int }
 
+func (m member) of(text []byte) part { return part{text[m.start+1 : m.name-1], text[m.name+1 : m.end]} }
+
+// outline is like text, and outer and inner say where the members lie.
+func (c *canonicalizer) outline(dst, src []byte) ([]byte, error) {
+	dst, err := c.text(dst, src)
+	if err == nil && c.moved { // the places are those of before
+		dst, err = c.text(dst[:0], bytes.Clone(dst))
+	}
+	return dst, err
+}
+
 func (c *canonicalizer) text(dst, src []byte) ([]byte, error) {
-	c.src, c.pos, c.members = src, 0, c.members[:0]
+	c.src, c.pos, c.members, c.moved = src, 0, c.members[:0], false
+	c.outer, c.inner = c.outer[:0], c.inner[:0]
 	dst, err := c.value(dst, 0)
 	if err != nil {
 		return nil, err
@@ -163,6 +178,12 @@ func (c *canonicalizer) object(dst []byte, depth int) (_ []byte, err error) {
 	if err := c.sort(dst, c.members[first:]); err != nil {
 		return nil, err
 	}
+	switch depth {
+	case 0:
+		c.outer = append(c.outer, c.members[first:]...)
+	case 1:
+		c.inner = append(c.inner, c.members[first:]...)
+	}
 	c.members = c.members[:first]
 	return append(dst, '}'), nil
 }
@@ -177,6 +198,7 @@ func (c *canonicalizer) sort(dst []byte, ms []member) error {
 	if sorted {
 		return nil
 	}
+	c.moved = true
 	from := ms[0].start
 	slices.SortFunc(ms, func(a, b member) int { return compareNames(name(a), name(b)) })
 	c.scratch = c.scratch[:0]
@@ -253,17 +275,15 @@ func unescape(s []byte) (unit rune, size int) {
 }
 
 func (c *canonicalizer) str(dst []byte) ([]byte, error) {
-	c.pos++
-	dst = append(dst, '"')
-	for start := c.pos; ; {
-		if c.pos >= len(c.src) {
+	start := c.pos
+	for c.pos++; ; {
+		if c.pos = plain(c.src, c.pos); c.pos == len(c.src) {
 			return nil, c.fault("a string without an end")
 		}
 		switch b := c.src[c.pos]; {
 		case b == '"':
-			dst = append(dst, c.src[start:c.pos]...)
 			c.pos++
-			return append(dst, '"'), nil
+			return append(dst, c.src[start:c.pos]...), nil
 		case b < 0x20:
 			return nil, c.fault("a control character")
 		case b == '\\':
@@ -273,8 +293,6 @@ func (c *canonicalizer) str(dst []byte) ([]byte, error) {
 				return nil, err
 			}
 			start = c.pos
-		case b < utf8.RuneSelf:
-			c.pos++
 		default:
 			r, size := utf8.DecodeRune(c.src[c.pos:])
 			if r == utf8.RuneError && size == 1 {

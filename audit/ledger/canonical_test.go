@@ -90,3 +90,31 @@ func FuzzNumbers(f *testing.F) {
 		}
 	})
 }
+
+// The outline says where the members are, in whatever order they came.
+func TestAnOutlineSaysWhereMembersLie(t *testing.T) {
+	t.Parallel()
+	var c canonicalizer
+	for _, in := range []string{
+		`{"a":1,"d":{"x":[{"n":0}],"y":"z"},"e":"f"}`,
+		` {"e":"f", "d":{"y":"z","x":[{"n":0}]}, "a":1}`,
+	} {
+		text, err := c.outline(nil, []byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		show := func(ms []member) (out string) {
+			for _, m := range ms {
+				p := m.of(text)
+				out += string(p.name) + "=" + string(p.value) + " "
+			}
+			return out
+		}
+		if got := show(c.outer); got != `a=1 d={"x":[{"n":0}],"y":"z"} e="f" ` {
+			t.Errorf("%s: outer: %s", in, got)
+		}
+		if got := show(c.inner); got != `x=[{"n":0}] y="z" ` {
+			t.Errorf("%s: inner: %s", in, got)
+		}
+	}
+}

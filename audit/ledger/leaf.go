@@ -74,6 +74,7 @@ func Leaf(event []byte) ([]byte, error) {
 type Maker struct {
 	canonical         canonicalizer
 	event, rest, leaf []byte
+	given             []part
 	parts, personal   []part
 }
 
@@ -82,46 +83,61 @@ type part struct{ name, value []byte }
 
 // Leaf is the leaf of an event, which is JSON text.
 func (m *Maker) Leaf(event []byte) (leaf []byte, err error) {
-	if m.event, err = m.canonical.text(m.event[:0], event); err != nil {
+	if m.event, err = m.canonical.outline(m.event[:0], event); err != nil {
 		return nil, err
 	}
-	return m.leafOf(m.event)
+	if m.event[0] != '{' {
+		return nil, errNoObject
+	}
+	m.given = m.given[:0]
+	for _, member := range m.canonical.outer {
+		m.given = append(m.given, member.of(m.event))
+	}
+	return m.leafOf(m.given)
 }
 
-// leafOf is the leaf of an event that is canonical already.
-func (m *Maker) leafOf(event []byte) (leaf []byte, err error) {
-	if len(event) == 0 || event[0] != '{' {
-		return nil, fmt.Errorf("%w: an event is an object", ErrNotJSON)
-	}
+var errNoObject = fmt.Errorf("%w: an event is an object", ErrNotJSON)
+
+// leafOf is the leaf of the event with these members, which are in order.
+func (m *Maker) leafOf(event []part) (leaf []byte, err error) {
 	m.parts = m.parts[:0]
 	var commitments []byte
-	for name, value := range members(event) {
-		switch string(name) {
+	for _, p := range event {
+		switch string(p.name) {
 		case "seq", "leaf_hash", "erased", "proof":
 		case "personal", "v": // the leaf's own: whoever writes them wants to be taken for another event
-			return nil, fmt.Errorf("%w: an event has no %s", ErrNotJSON, name)
+			return nil, fmt.Errorf("%w: an event has no %s", ErrNotJSON, p.name)
 		case "commitments":
-			commitments = value
+			commitments = p.value
 		default:
-			m.parts = append(m.parts, part{name, value})
+			m.parts = append(m.parts, p)
 		}
 	}
 	m.rest = m.rest[:0]
 	if err := m.commit(commitments); err != nil {
 		return nil, err
 	}
-	m.parts = slices.DeleteFunc(m.parts, func(p part) bool { return m.hidden(p.name) })
+	if len(m.personal) > 0 {
+		m.parts = slices.DeleteFunc(m.parts, func(p part) bool { return m.hidden(p.name) })
+	}
 	for i, p := range m.parts {
 		if string(p.name) == "changes" && len(m.personal) > 0 {
 			m.parts[i].value = m.kept(func(dst []byte) []byte { return m.appendChanges(dst, p.value) })
 		}
 	}
-	m.parts = append(m.parts,
-		part{namePersonal, m.kept(func(dst []byte) []byte { return appendObject(dst, m.personal) })},
-		part{nameFormat, format})
-	slices.SortFunc(m.parts, func(a, b part) int { return compareNames(a.name, b.name) })
+	m.insert(part{namePersonal, m.kept(func(dst []byte) []byte { return appendObject(dst, m.personal) })})
+	m.insert(part{nameFormat, format})
 	m.leaf = appendObject(m.leaf[:0], m.parts)
 	return m.leaf, nil
+}
+
+// insert puts a part where it belongs, which is rather at the end.
+func (m *Maker) insert(p part) {
+	i := len(m.parts)
+	for i > 0 && compareNames(m.parts[i-1].name, p.name) > 0 {
+		i--
+	}
+	m.parts = slices.Insert(m.parts, i, p)
 }
 
 // kept is what write appends to a buffer that lasts as long as the leaf.

@@ -1,6 +1,10 @@
 package ledger
 
-import "iter"
+import (
+	"encoding/binary"
+	"iter"
+	"math/bits"
+)
 
 // members goes through a canonical object: names without their quotes, and values.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
@@ -25,7 +29,7 @@ func skip(s []byte, pos int) int {
 	for ; pos < len(s); pos++ {
 		switch s[pos] {
 		case '"':
-			for pos++; s[pos] != '"'; pos++ {
+			for pos = plain(s, pos+1); s[pos] != '"'; pos = plain(s, pos+1) {
 				if s[pos] == '\\' {
 					pos++
 				}
@@ -46,6 +50,30 @@ func skip(s []byte, pos int) int {
 			if depth == 0 {
 				return pos
 			}
+		}
+	}
+	return pos
+}
+
+// plain is where the first byte from pos on lies that a string does not simply consist of: a quote, a
+// backslash, a control character, or a byte beyond ASCII; len(s) if there is none.
+func plain(s []byte, pos int) int {
+	const (
+		each = 0x0101010101010101
+		high = each << 7
+	)
+	for ; pos+8 <= len(s); pos += 8 {
+		w := binary.LittleEndian.Uint64(s[pos:])
+		// The high bit of a byte is set where the byte is zero (or follows, by a borrow, one that is: the
+		// lowest is right).
+		quote, backslash := w^each*'"', w^each*'\\'
+		if found := (w | (w - each*' ') | (quote - each) | (backslash - each)) & high; found != 0 {
+			return pos + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; pos < len(s); pos++ {
+		if b := s[pos]; b == '"' || b == '\\' || b < ' ' || b >= 0x80 {
+			break
 		}
 	}
 	return pos

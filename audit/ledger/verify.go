@@ -107,13 +107,15 @@ type verifier struct {
 
 	canonical canonicalizer
 	text      []byte
+	event     []part // members of the line's data
 	maker     Maker
 
 	next      int64 // the number that comes next
 	holes     bool  // the leaves make no tree
 	tree      Frontier
-	block     Frontier // of the entries since the last boundary
-	suspects  bool     // some block was found wrong
+	since     int64     // how many entries came since the last boundary
+	block     tlog.Hash // the root of the tree's last full block
+	suspects  bool      // some block was found wrong
 	earlier   tlog.Hash
 	unpruned  int64 // the first entry with a payload
 	late      int64 // the last entry without one that comes after
@@ -122,7 +124,7 @@ type verifier struct {
 }
 
 func (v *verifier) line(line []byte) (err error) {
-	if v.text, err = v.canonical.text(v.text[:0], line); err != nil {
+	if v.text, err = v.canonical.outline(v.text[:0], line); err != nil {
 		if !v.header {
 			return fmt.Errorf("%w: %w", ErrNotExport, err)
 		}
@@ -132,12 +134,18 @@ func (v *verifier) line(line []byte) (err error) {
 		return nil
 	}
 	var kind, data []byte
-	for name, value := range members(v.text) {
-		switch string(name) {
+	for _, m := range v.canonical.outer {
+		switch p := m.of(v.text); string(p.name) {
 		case "type":
-			kind = bytes.Trim(value, `"`)
+			kind = bytes.Trim(p.value, `"`)
 		case "data":
-			data = value
+			data = p.value
+			v.event = v.event[:0]
+			for _, inner := range v.canonical.inner {
+				if m.name < inner.start && inner.end < m.end {
+					v.event = append(v.event, inner.of(v.text))
+				}
+			}
 		}
 	}
 	switch {
@@ -151,7 +159,7 @@ func (v *verifier) line(line []byte) (err error) {
 	case string(kind) == TypeBlock:
 		err = v.checkBlock(data)
 	default:
-		v.entry(data, string(kind) == TypePruned)
+		v.entry(v.event, string(kind) == TypePruned)
 	}
 	v.add(line)
 	return err
@@ -204,9 +212,10 @@ type parsed struct {
 
 func (p parsed) id() string { return string(p.rawID) }
 
-func parseEntry(data []byte) (p parsed, err error) {
-	for name, value := range members(data) {
-		switch string(name) {
+func parseEntry(event []part) (p parsed, err error) {
+	for _, m := range event {
+		value := m.value
+		switch string(m.name) {
 		case "seq":
 			p.seq, err = strconv.ParseInt(string(value), 10, 64)
 		case "id":
@@ -234,10 +243,10 @@ func parseEntry(data []byte) (p parsed, err error) {
 }
 
 // entry checks one event, or what retention left of it.
-func (v *verifier) entry(data []byte, pruned bool) {
+func (v *verifier) entry(event []part, pruned bool) {
 	r := v.report
 	r.Entries++
-	p, err := parseEntry(data)
+	p, err := parseEntry(event)
 	if err != nil {
 		r.add(v.next, p.id(), "%v", err)
 		v.holes = true
@@ -260,7 +269,7 @@ func (v *verifier) entry(data []byte, pruned bool) {
 		if v.unpruned == 0 {
 			v.unpruned = p.seq
 		}
-		leaf, err := v.maker.leafOf(data)
+		leaf, err := v.maker.leafOf(event)
 		if err != nil {
 			r.add(p.seq, p.id(), "altered: %v", err)
 		} else if Hash(leaf) != claimed {
@@ -330,8 +339,12 @@ func (v *verifier) grow(leaf tlog.Hash) {
 	if !v.report.Complete {
 		return
 	}
-	v.tree.Append(leaf, nil)
-	v.block.Append(leaf, nil)
+	v.since++
+	v.tree.Append(leaf, func(n Node) {
+		if n.Level == 1 {
+			v.block = n.Hash
+		}
+	})
 	if e := v.options.Earlier; e != nil && v.tree.Size() == e.Size {
 		v.earlier = v.tree.Root()
 	}
@@ -343,12 +356,15 @@ func (v *verifier) checkBlock(data []byte) error {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return fmt.Errorf("%w: block: %w", ErrNotExport, err)
 	}
-	if root := v.block.Root(); v.block.Size() == BlockSize && !bytes.Equal(root[:], b.Hash) {
+	aligned := v.tree.Size()%BlockSize == 0
+	if aligned && v.since == BlockSize && !bytes.Equal(v.block[:], b.Hash) {
 		v.report.add(0, "", "among the entries %d to %d some were altered together with their hashes, moved or inserted",
 			b.N*BlockSize+1, (b.N+1)*BlockSize)
 		v.suspects = true
 	}
-	v.block = Frontier{}
+	if v.since = 0; v.holes && !aligned { // there is no tree to make any more, but there are blocks
+		v.tree = Frontier{}
+	}
 	return nil
 }
 

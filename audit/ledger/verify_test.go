@@ -120,7 +120,8 @@ func (l *sampleLog) export(proofs bool) []byte {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		if n := (i + 1) / BlockSize; (i+1)%BlockSize == 0 && n <= len(l.stored[1]) {
+		if seq := e["seq"].(int); seq%BlockSize == 0 && seq/BlockSize <= len(l.stored[1]) {
+			n := seq / BlockSize
 			if err := w.Block(int64(n-1), l.stored[1][n-1]); err != nil {
 				l.t.Fatal(err)
 			}
@@ -181,6 +182,11 @@ func TestTamperingIsFoundAndSaidWhere(t *testing.T) {
 			[]string{"entries 257 to 512", "entry 600: removed", "entry 400 (event event-401): not in the signed tree"}},
 		"many removed": {func(l *sampleLog) { l.events = slices.Delete(l.events, 10, 20) },
 			[]string{"entry 11: removed, and all up to 20"}},
+		"removed, and another altered with its hash": {func(l *sampleLog) {
+			l.events[399]["action"] = "read"
+			l.rehash(399)
+			l.events = slices.Delete(l.events, 9, 10)
+		}, []string{"entry 10: removed", "entries 257 to 512"}},
 		"cut off at the end": {func(l *sampleLog) { l.events = l.events[:590] },
 			[]string{"entry 591: removed, and all up to 600"}},
 		"swapped": {func(l *sampleLog) { l.events[9], l.events[19] = l.events[19], l.events[9] },
