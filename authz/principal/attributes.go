@@ -1,6 +1,7 @@
 package principal
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -36,7 +37,7 @@ func (p *Principal) Cerbos() (*cerbos.Principal, error) { return p.policy.cerbos
 // see. Two principals with one fingerprint get the same decisions.
 func (p *Principal) Fingerprint() ([sha256.Size]byte, error) { return p.policy.fingerprint() }
 
-func formOf(id string, roles []string, attrs map[string]any) policyForm {
+func formOf(id string, roles []string, attrs []attribute) policyForm {
 	return policyForm{
 		fingerprint: sync.OnceValues(func() ([sha256.Size]byte, error) {
 			seen, err := fingerprint(id, roles, attrs)
@@ -46,7 +47,7 @@ func formOf(id string, roles []string, attrs map[string]any) policyForm {
 			return seen, err
 		}),
 		cerbos: sync.OnceValues(func() (*cerbos.Principal, error) {
-			form := cerbos.NewPrincipal(id, roles...).WithAttributes(attrs)
+			form := cerbos.NewPrincipal(id, roles...).WithAttributes(plain(attrs))
 			if err := form.Err(); err != nil {
 				return nil, fmt.Errorf("principal %s: %w", id, err)
 			}
@@ -72,34 +73,62 @@ func roles(c *Caller) []string {
 	return sorted(out)
 }
 
+// attribute is something about the principal that policies see: a string, a bool, an int, strings, or
+// teams, which they see as roles by team. Lists are sorted and have no repeats: equal principals look alike.
+type attribute struct {
+	name  string
+	value any
+}
+
 // attributes are always all present: under strict evaluation a missing one
 // would turn into a denial without a reason.
-func attributes(c *Caller, t *Tenant, now time.Time) map[string]any {
+func attributes(c *Caller, t *Tenant, now time.Time) []attribute {
 	if t == nil {
 		t = &Tenant{}
 	}
-	teamIDs := make([]string, 0, len(t.Teams))
-	teamRoles := make(map[string]any, len(t.Teams))
+	teams := make([]Team, 0, len(t.Teams))
+	ids := make([]string, 0, len(t.Teams))
 	for _, team := range t.Teams {
 		if team.ID == "" {
 			continue // would match every resource that has no team
 		}
-		teamIDs = append(teamIDs, team.ID)
-		teamRoles[team.ID] = list(team.Roles)
+		teams = append(teams, Team{ID: team.ID, Roles: sorted(team.Roles)})
+		ids = append(ids, team.ID)
 	}
-	return map[string]any{
-		"audience":        c.Audience,
-		"org_id":          t.OrgID,
-		"org_roles":       list(t.OrgRoles),
-		"team_ids":        list(teamIDs),
-		"team_roles":      teamRoles,
-		"license_tier":    t.Tier,
-		"feature_flags":   list(t.Flags),
-		"mfa_level":       c.MFALevel,
-		"risk":            list(risks(c, t, now)),
-		"impersonator_id": c.ImpersonatorID,
-		"write":           c.ImpersonatorID == "" || c.Write,
+	slices.SortFunc(teams, func(a, b Team) int { return cmp.Compare(a.ID, b.ID) })
+	return []attribute{
+		{"audience", c.Audience},
+		{"org_id", t.OrgID},
+		{"org_roles", sorted(t.OrgRoles)},
+		{"team_ids", sorted(ids)},
+		{"team_roles", teams},
+		{"license_tier", t.Tier},
+		{"feature_flags", sorted(t.Flags)},
+		{"mfa_level", c.MFALevel},
+		{"risk", sorted(risks(c, t, now))},
+		{"impersonator_id", c.ImpersonatorID},
+		{"write", c.ImpersonatorID == "" || c.Write},
 	}
+}
+
+// plain has the attributes as the engine's value conversion takes them.
+func plain(attrs []attribute) map[string]any {
+	out := make(map[string]any, len(attrs))
+	for _, a := range attrs {
+		switch v := a.value.(type) {
+		case []string:
+			out[a.name] = list(v)
+		case []Team:
+			roles := make(map[string]any, len(v))
+			for _, team := range v {
+				roles[team.ID] = list(team.Roles)
+			}
+			out[a.name] = roles
+		default:
+			out[a.name] = v
+		}
+	}
+	return out
 }
 
 func risks(c *Caller, t *Tenant, now time.Time) []string {
@@ -116,18 +145,22 @@ func risks(c *Caller, t *Tenant, now time.Time) []string {
 	return out
 }
 
-// list is a sorted copy without repeats, as the engine's value conversion takes
-// it; sorting makes equal principals equal in the decision cache.
 func list(in []string) []any {
-	out := make([]any, 0, len(in))
-	for _, s := range sorted(in) {
-		out = append(out, s)
+	out := make([]any, len(in))
+	for i, s := range in {
+		out[i] = s
 	}
 	return out
 }
 
+// sorted is in without repeats and in order; in itself, if it is so already.
 func sorted(in []string) []string {
-	out := slices.Clone(in)
-	slices.Sort(out)
-	return slices.Compact(out)
+	for i := 1; i < len(in); i++ {
+		if in[i-1] >= in[i] {
+			out := slices.Clone(in)
+			slices.Sort(out)
+			return slices.Compact(out)
+		}
+	}
+	return in
 }

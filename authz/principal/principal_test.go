@@ -161,20 +161,22 @@ func TestFingerprintsDoNotRunTogether(t *testing.T) {
 	for name, of := range map[string]struct {
 		id    string
 		roles []string
-		attrs map[string]any
+		attrs []attribute
 	}{
-		"a, b":            {"u", []string{"a", "b"}, nil},
-		"ab":              {"u", []string{"ab"}, nil},
-		"id takes a role": {"ua", []string{"b"}, nil},
-		"none":            {"u", nil, nil},
-		"key and value":   {"u", nil, map[string]any{"k": "v"}},
-		"longer key":      {"u", nil, map[string]any{"kv": ""}},
-		"list of one":     {"u", nil, map[string]any{"k": []any{"v"}}},
-		"list of two":     {"u", nil, map[string]any{"k": []any{"v", ""}}},
-		"map":             {"u", nil, map[string]any{"k": map[string]any{"v": []any{}}}},
-		"number":          {"u", nil, map[string]any{"k": 1}},
-		"truth":           {"u", nil, map[string]any{"k": true}},
-		"number's text":   {"u", nil, map[string]any{"k": "1"}},
+		"a, b":             {"u", []string{"a", "b"}, nil},
+		"ab":               {"u", []string{"ab"}, nil},
+		"id takes a role":  {"ua", []string{"b"}, nil},
+		"none":             {"u", nil, nil},
+		"key and value":    {"u", nil, []attribute{{"k", "v"}}},
+		"longer key":       {"u", nil, []attribute{{"kv", ""}}},
+		"list of one":      {"u", nil, []attribute{{"k", []string{"v"}}}},
+		"list of two":      {"u", nil, []attribute{{"k", []string{"v", ""}}}},
+		"team":             {"u", nil, []attribute{{"k", []Team{{ID: "v"}}}}},
+		"team with a role": {"u", nil, []attribute{{"k", []Team{{ID: "v", Roles: []string{"w"}}}}}},
+		"two teams":        {"u", nil, []attribute{{"k", []Team{{ID: "v"}, {ID: "w"}}}}},
+		"number":           {"u", nil, []attribute{{"k", 1}}},
+		"truth":            {"u", nil, []attribute{{"k", true}}},
+		"number's text":    {"u", nil, []attribute{{"k", "1"}}},
 	} {
 		f, err := fingerprint(of.id, of.roles, of.attrs)
 		if err != nil {
@@ -185,7 +187,7 @@ func TestFingerprintsDoNotRunTogether(t *testing.T) {
 		}
 		seen[f] = name
 	}
-	if _, err := fingerprint("u", nil, map[string]any{"k": 1.5}); err == nil {
+	if _, err := fingerprint("u", nil, []attribute{{"k", 1.5}}); err == nil {
 		t.Error("an attribute that cannot be written was left out")
 	}
 }
