@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,19 @@ func TestErasingAPersonLeavesEveryProofValid(t *testing.T) {
 	if err != nil || before.IP != "192.0.2.1" || !bytes.Contains(before.Changes, []byte("gone@example.test")) {
 		t.Fatalf("%+v, %v", before, err)
 	}
+	dead := newEvent(org)
+	dead.IP = "192.0.2.1"
+	tell(0, &dead)
+	err = s.store.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
+		if err := dead.Record(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "update platform.outbox set dead_at = now() where id = $1", dead.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 { // again changes nothing
 		err := s.store.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error { return ErasePerson(ctx, tx, gone) })
 		if err != nil {
@@ -197,21 +211,33 @@ func TestErasingAPersonLeavesEveryProofValid(t *testing.T) {
 	}
 	late := newStore(testDB()) // another replica, whose writers never knew the key
 	fill(t, late, org, 1, tell)
+	left, err := tenantdb.Row(ctx, s.store.db, tenantdb.Scope{}, pgx.RowTo[[]byte], "delete from platform.outbox where id = $1 returning payload", dead.ID)
+	if err != nil || bytes.Contains(left, []byte("gone@example")) || bytes.Contains(left, []byte("192.0.2.1")) || !bytes.Contains(left, []byte(`"stays"`)) {
+		t.Fatalf("what died on its way to the log: %s, %v", left, err)
+	}
+	var again event.Event
+	if err := json.Unmarshal(left, &again); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.append(ctx, again); err != nil {
+		t.Fatal(err)
+	}
+	number(t, late, org)
 
 	for _, e := range mustSearch(t, s.store, filter{org: &org, limit: 10}) {
 		shown, err := json.Marshal(e)
 		if err != nil || bytes.Contains(shown, []byte("192.0.2.1")) || bytes.Contains(shown, []byte("gone@example")) ||
-			!bytes.Contains(shown, []byte("stays")) || len(e.Erased) != 2 {
+			!bytes.Contains(shown, []byte("stays")) || !slices.Contains(e.Erased, "changes.email") {
 			t.Errorf("%s, %v", shown, err)
 		}
 	}
-	if r := verify(t, s, exported(t, s, org, "proofs=true"), &earlier); !r.OK() || r.Entries != 4 {
+	if r := verify(t, s, exported(t, s, org, "proofs=true"), &earlier); !r.OK() || r.Entries != 5 {
 		t.Errorf("%+v", r)
 	}
 	// Nothing that the database still has of the person can be read.
 	var all []string
 	all, err = tenantdb.Rows(ctx, s.store.db, tenantdb.Org(org), pgx.RowTo[string], "select e::text from audit.events e where org_id = $1", org)
-	if err != nil || len(all) != 4 || strings.Contains(strings.Join(all, ""), "gone@example") || strings.Contains(strings.Join(all, ""), "192.0.2.1") {
+	if err != nil || len(all) != 5 || strings.Contains(strings.Join(all, ""), "gone@example") || strings.Contains(strings.Join(all, ""), "192.0.2.1") {
 		t.Errorf("%v, %v", all, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"encore.app/audit/event"
 	"encore.app/audit/ledger"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
@@ -21,7 +22,8 @@ import (
 // ErasePerson makes everything personal that the log holds of a user unreadable, for good, by
 // destroying the key that it is sealed and salted with. The entries, their numbers and their hashes
 // stay, and so does every proof. What is still on its way to the log arrives without the person's
-// data. Erasing again changes nothing.
+// data, and what died on the way loses it at once, for nobody says when it will be sent again. Erasing
+// again changes nothing.
 func ErasePerson(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
 	if user == uuid.Nil {
 		return errors.New("audit: erase: nobody")
@@ -29,11 +31,27 @@ func ErasePerson(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
 	_, err := tx.Exec(ctx, `
 insert into audit.person_keys (subject, erased_at) values ($1, now())
 on conflict (subject) do update set key = null, erased_at = now() where person_keys.key is not null`, user)
+	if err == nil {
+		_, err = tx.Exec(ctx, scrubDead, event.Topic, user.String())
+	}
 	if err != nil {
 		return fmt.Errorf("audit: erase: %w", err)
 	}
 	return nil
 }
+
+// scrubDead empties what dead events say of a person. The names of the fields stay: the log says what
+// was erased.
+const scrubDead = `
+update platform.outbox
+   set payload = jsonb_set(
+       case when payload->>'person' = $2 then jsonb_set(payload, '{ip}', '""') else payload end,
+       '{personal}', coalesce((
+           select jsonb_agg(case when p->>'subject' <> $2 then p else jsonb_set(p, '{fields}', coalesce(
+                      (select jsonb_object_agg(name, null) from jsonb_object_keys(p->'fields') name), '{}')) end)
+             from jsonb_array_elements(payload->'personal') p), '[]'))
+ where topic = $1 and dead_at is not null
+   and (payload->>'person' = $2 or payload->'personal' @> jsonb_build_array(jsonb_build_object('subject', $2::text)))`
 
 // personKey is what one person's values are sealed and salted with; nil once they are erased.
 type personKey []byte
