@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"encore.app/infra/platform/database"
@@ -58,6 +59,7 @@ func (r Request) hash(purpose string) [sha256.Size]byte {
 // Attempt is the first request with its key, while it runs.
 type Attempt struct {
 	hold        *tenantdb.Hold
+	leave       func() // gives the turn back
 	id          [sha256.Size]byte
 	fingerprint [sha256.Size]byte
 	seal        cipher.AEAD
@@ -89,8 +91,11 @@ func Claim(ctx context.Context, r Request) (held context.Context, a *Attempt, ke
 		}
 		return ctx, nil, kept, err
 	}
-	held, a.hold, err = open().Hold(ctx)
-	if err != nil {
+	if a.leave, err = turn(ctx); err != nil {
+		return ctx, nil, nil, err
+	}
+	if held, a.hold, err = open().Hold(ctx); err != nil {
+		a.leave()
 		return ctx, nil, nil, unavailable(err)
 	}
 	kept, err = a.claim(ctx)
@@ -98,11 +103,27 @@ func Claim(ctx context.Context, r Request) (held context.Context, a *Attempt, ke
 		results.WithLabelValues("first").Inc()
 		return held, a, nil, nil
 	}
-	a.hold.Rollback(ctx)
+	a.Forget(ctx)
 	if err == nil {
 		results.WithLabelValues("replayed").Inc()
 	}
 	return ctx, nil, kept, err
+}
+
+// turns are as many as there may be attempts at once. Each keeps a connection, and may want another one for
+// what is written whatever comes of it, the record of a denial for instance: if attempts could have them
+// all, each would wait for one that none gives back.
+var turns = sync.OnceValue(func() chan struct{} {
+	return make(chan struct{}, max(1, open().Pool().Config().MaxConns/2))
+})
+
+func turn(ctx context.Context) (leave func(), err error) {
+	select {
+	case turns() <- struct{}{}:
+		return sync.OnceFunc(func() { <-turns() }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // claim takes the key, or finds its answer.
@@ -148,7 +169,10 @@ func (a *Attempt) Refuse(ctx context.Context, answer []byte) error { return a.en
 
 // Forget ends the attempt without an answer: the next request with the key is the first again. After
 // Keep or Refuse it does nothing.
-func (a *Attempt) Forget(ctx context.Context) { a.hold.Rollback(context.WithoutCancel(ctx)) }
+func (a *Attempt) Forget(ctx context.Context) {
+	a.hold.Rollback(context.WithoutCancel(ctx))
+	a.leave()
+}
 
 func (a *Attempt) end(ctx context.Context, answer []byte, effect bool) error {
 	nonce := make([]byte, a.seal.NonceSize(), a.seal.NonceSize()+len(answer)+a.seal.Overhead())
@@ -166,6 +190,7 @@ func (a *Attempt) end(ctx context.Context, answer []byte, effect bool) error {
 	if err := a.hold.Commit(ctx); err != nil {
 		return unavailable(err)
 	}
+	a.leave()
 	inFront().remember(ctx, a.id, a.fingerprint, sealed)
 	return nil
 }

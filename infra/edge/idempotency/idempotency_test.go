@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/outbox"
@@ -160,6 +161,34 @@ func TestAKeyIsOneRequest(t *testing.T) {
 			continue
 		}
 		b.Forget(ctx)
+	}
+}
+
+// Attempts leave connections to what they need besides. Not parallel: it takes every turn.
+func TestAttemptsDoNotTakeEveryConnection(t *testing.T) {
+	ctx := context.Background()
+	var attempts []*Attempt
+	for range cap(turns()) {
+		_, a, _, err := Claim(ctx, request(rowid.New().String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Forget(ctx)
+		attempts = append(attempts, a)
+	}
+	late, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if _, _, _, err := Claim(late, request(rowid.New().String())); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one more than there are turns: %v", err)
+	}
+	if err := effect(ctx, "t-"+rowid.New().String()); err != nil {
+		t.Errorf("beside them: %v", err)
+	}
+	attempts[0].Forget(ctx)
+	if _, a, _, err := Claim(ctx, request(rowid.New().String())); err != nil {
+		t.Errorf("after one has ended: %v", err)
+	} else {
+		a.Forget(ctx)
 	}
 }
 
