@@ -112,6 +112,8 @@ func TestAnAPIKeyActsInItsOrganisation(t *testing.T) {
 		"GET /api/v1/admin/orgs":                           "403 wrong_audience",
 		"GET /api/v1/admin/orgs/" + acme:                   "403 wrong_audience",
 		"GET /api/v1/me":                                   "403 wrong_audience",
+		"GET /.well-known/tenantry-audit-keys":             "200", // open to all is open to a key
+		"GET /healthz":                                     "200",
 		"POST /api/v1/app/orgs/" + acme + "/projects":      "201",
 		"POST /api/v1/app/orgs/" + globex + "/projects":    "404 not_found",
 		"DELETE /api/v1/org/" + acme + "/api-keys/" + k.ID: "403 policy_denied",

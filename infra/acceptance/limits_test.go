@@ -46,6 +46,14 @@ func TestLimitsAreToldAndHeld(t *testing.T) {
 	}
 	at(a, t, adaApp, "GET", "/api/v1/me", nil)
 	refusedForNow(t, at(a, t, adaApp, "GET", "/api/v1/me", nil))
+
+	for range 6 {
+		want[struct{}](t, at(a, t, root, "GET", "/api/v1/admin/overview", nil), http.StatusOK)
+	}
+	refusedForNow(t, at(a, t, root, "GET", "/api/v1/admin/overview", nil))
+	if probe := at(a, t, root, "GET", "/healthz", nil); probe.status != http.StatusOK || probe.header.Get("RateLimit") != "" {
+		t.Errorf("a probe: %d %v", probe.status, probe.header)
+	}
 }
 
 func refusedForNow(t *testing.T, r reply) {

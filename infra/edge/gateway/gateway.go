@@ -45,8 +45,12 @@ func Observe(req middleware.Request, next middleware.Next) middleware.Response {
 	return resp
 }
 
-// production is asked on every request and never changes.
+// production is asked on every request and never changes. It says whether people's data is here.
 var production = sync.OnceValue(func() bool { return encore.Meta().Environment.Type == encore.EnvProduction })
+
+// pinned says whether browsers are told to come by HTTPS alone. Staging is of production's type and has
+// a name that may be anything's tomorrow.
+var pinned = sync.OnceValue(func() bool { return production() && encore.Meta().Environment.Name != "staging" })
 
 // raw says that the endpoint writes its answer itself: no middleware can hold that back.
 func raw(data *encore.Request) bool { return data.API != nil && data.API.Raw }
@@ -66,7 +70,7 @@ func Harden(req middleware.Request, next middleware.Next) middleware.Response {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
-	if production() {
+	if pinned() {
 		h.Set("Strict-Transport-Security", hsts)
 	}
 	return resp
@@ -83,7 +87,7 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 		return next(req)
 	}
 	caller, _ := auth.Data().(*principal.Caller)
-	if caller == nil { // nobody: only open endpoints get here
+	if caller == nil || open(req.Data()) { // who calls an open endpoint makes no difference
 		return next(req)
 	}
 	if verdicts := overdrawn(caller); verdicts != nil {
@@ -104,12 +108,14 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 }
 
 // Limit counts the call against caller and organisation, or against the address if nobody is known to
-// call. Probes are not counted: whoever asks whether the app is alive must be told.
+// call. Probes are not counted: whoever asks whether the app is alive must be told. Neither is what others
+// deliver under a signature of theirs: Stripe and the issuer come with as much as there is.
 //
 //encore:middleware global target=all
 func Limit(req middleware.Request, next middleware.Next) middleware.Response {
 	data := req.Data()
-	if data.Service == "ops" || data.API == nil || !data.API.Exposed || len(exchangeOf(req.Context()).verdicts) > 0 {
+	uncounted := open(data) && (data.Service == "ops" || data.API.Raw)
+	if data.API == nil || !data.API.Exposed || uncounted || len(exchangeOf(req.Context()).verdicts) > 0 {
 		return next(req)
 	}
 	return limited(req, next)
@@ -138,13 +144,15 @@ func Once(req middleware.Request, next middleware.Next) middleware.Response {
 // tagOpen marks the endpoints that anyone may call and that need no decision.
 const tagOpen = "open"
 
+func open(data *encore.Request) bool { return data.API != nil && data.API.Tags.Has(tagOpen) }
+
 // Guard lets no answer out for which no authorization decision was made.
 //
 //encore:middleware global target=all
 func Guard(req middleware.Request, next middleware.Next) middleware.Response {
 	resp := next(req)
 	// What is not exposed is reached by the app's own crons and services alone.
-	if api := req.Data().API; api != nil && (!api.Exposed || api.Tags.Has(tagOpen)) {
+	if api := req.Data().API; api != nil && (!api.Exposed || open(req.Data())) {
 		return resp
 	}
 	x := exchangeOf(req.Context())
