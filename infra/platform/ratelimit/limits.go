@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,8 +53,14 @@ func parseLimits(set string) (Limits, error) {
 // OfCaller is one call of a caller.
 func (l Limits) OfCaller(id string) Count { return Count{l.policy("caller", "caller"), id} }
 
-// OfAddress is one call that has no caller.
-func (l Limits) OfAddress(ip string) Count { return Count{l.policy("address", "address"), ip} }
+// OfAddress is one call that has no caller. Of IPv6 it is the /64 that counts: a host has all of it, and
+// may come from another address each time.
+func (l Limits) OfAddress(ip string) Count {
+	if a, err := netip.ParseAddr(ip); err == nil && a.Is6() && !a.Is4In6() {
+		ip = netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
+	}
+	return Count{l.policy("address", "address"), ip}
+}
 
 // OfOrg is one call in an organisation of a tier; an unknown tier gets the tightest limit.
 func (l Limits) OfOrg(tier, id string) Count {

@@ -239,6 +239,21 @@ func TestLimitsAreTheStandardOnesUnlessSet(t *testing.T) {
 	}
 }
 
+func TestAnIPv6HostIsItsNetwork(t *testing.T) {
+	t.Parallel()
+	var l Limits
+	for _, same := range [][2]string{{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"}, {"fe80::1%eth0", "fe80::2"}} {
+		if a, b := l.OfAddress(same[0]), l.OfAddress(same[1]); a != b {
+			t.Errorf("%s and %s are counted as %q and %q", same[0], same[1], a.Subject, b.Subject)
+		}
+	}
+	for _, other := range [][2]string{{"2001:db8:1:2::1", "2001:db8:1:3::1"}, {"192.0.2.1", "192.0.2.2"}, {"::ffff:192.0.2.1", "::ffff:192.0.2.2"}} {
+		if a, b := l.OfAddress(other[0]), l.OfAddress(other[1]); a == b {
+			t.Errorf("%s and %s are both counted as %q", other[0], other[1], a.Subject)
+		}
+	}
+}
+
 func BenchmarkTake(b *testing.B) {
 	l := New(nil)
 	defer l.Close()
