@@ -38,8 +38,14 @@ async function verify(org, query, found) {
   const say = (ok, text) => found.append(el("li", { class: ok ? "good" : "bad" }, `${ok ? "Holds" : "Does not hold"}: ${text}`));
   const { keys } = await get("/.well-known/tenantry-audit-keys");
   const trusted = known(keys.map((k) => k.vkey));
-  const now = await open((await get(`${events}/checkpoint?${query}`)).checkpoint, trusted);
-  say(now.origin === `tenantry/audit/${org}`, `the checkpoint of ${now.size} entries is signed, and of this log`);
+  const mine = async (text) => {
+    const c = await open(text, trusted);
+    if (c.origin !== `tenantry/audit/${org}`) throw new Error(`a checkpoint of ${c.origin} is none of this log`);
+    return c;
+  };
+  const now = await mine((await get(`${events}/checkpoint?${query}`)).checkpoint);
+  say(true, `the checkpoint of ${now.size} entries is signed, and of this log`);
+  let proven = now; // what this browser will hold the log against
 
   const place = `checkpoint ${org}`;
   const before = localStorage.getItem(place);
@@ -50,7 +56,7 @@ async function verify(org, query, found) {
       return;
     }
     const proof = then.size === 0 ? { hashes: [], checkpoint: now.note } : await get(`${events}/consistency?from=${then.size}&${query}`);
-    const proven = await open(proof.checkpoint, trusted);
+    proven = await mine(proof.checkpoint);
     say(await continues(then, proven, proof.hashes), `the log continues the ${then.size} entries that this browser saw before`);
   } else {
     found.append(el("li", { class: "soft" }, "This browser has not seen the log before; the next verification holds it against this one."));
@@ -58,9 +64,9 @@ async function verify(org, query, found) {
   const newest = (await get(`${events}/events?limit=20&${query}`)).items.find((e) => e.seq && e.org_id === org);
   if (newest) {
     const proof = await get(`${events}/events/${newest.id}/proof`);
-    const tree = await open(proof.checkpoint, trusted);
+    const tree = await mine(proof.checkpoint);
     const ok = proof.leaf_hash === newest.leaf_hash && await included(proof.leaf_hash, proof.leaf_index, tree.size, proof.hashes, tree.root);
     say(ok, `event ${newest.seq} is in the log`);
   }
-  if (!found.querySelector(".bad")) localStorage.setItem(place, now.note); // what failed must not be forgotten
+  if (!found.querySelector(".bad")) localStorage.setItem(place, proven.note); // what failed must not be forgotten
 }
