@@ -94,21 +94,23 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 	if set.listen == "" {
 		set.listen = listenAddr(env, getenv)
 	}
-	if set.shutdown, err = durationOf(getenv, "HOST_SHUTDOWN_TIMEOUT", 10*time.Second); err != nil {
+	if set.shutdown, err = durationOf(getenv, "HOST_SHUTDOWN_TIMEOUT", 10*time.Second, time.Millisecond); err != nil {
 		return set, err
 	}
-	set.drain, err = durationOf(getenv, "HOST_DRAIN_DELAY", 0)
-	return set, err
+	if set.drain, err = durationOf(getenv, "HOST_DRAIN_DELAY", 0, 0); err != nil {
+		return set, err
+	}
+	return set, db.CheckMaxConns()
 }
 
-func durationOf(getenv func(string) string, name string, fallback time.Duration) (time.Duration, error) {
+func durationOf(getenv func(string) string, name string, fallback, least time.Duration) (time.Duration, error) {
 	text := getenv(name)
 	if text == "" {
 		return fallback, nil
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%s is %q; it must be a duration like 10s", name, text)
+	if err != nil || d < least {
+		return 0, fmt.Errorf("%s is %q; it must be a duration like 10s, at least %s", name, text, least)
 	}
 	return d, nil
 }

@@ -36,6 +36,8 @@ func TestSettings(t *testing.T) {
 		{"--nope", nil, settings{}, "help requested"},
 		{"", env{"APP_ENV": "prod"}, settings{}, "APP_ENV"},
 		{"", env{"HOST_SHUTDOWN_TIMEOUT": "soon"}, settings{}, "HOST_SHUTDOWN_TIMEOUT"},
+		{"", env{"HOST_SHUTDOWN_TIMEOUT": "0s"}, settings{}, "HOST_SHUTDOWN_TIMEOUT"},
+		{"health", env{"HOST_DRAIN_DELAY": "0s"}, settings{command: "health", roles: lifecycle.All, listen: "127.0.0.1:8080", shutdown: 10 * time.Second}, ""},
 		{"", env{"HOST_DRAIN_DELAY": "-1s"}, settings{}, "HOST_DRAIN_DELAY"},
 	} {
 		got, err := readSettings(strings.Fields(tc.args), func(k string) string { return tc.env[k] }, io.Discard)

@@ -134,10 +134,29 @@ func (h *Handle) newPool() *pgxpool.Pool {
 }
 
 func maxConns() int32 {
-	if n, err := strconv.ParseInt(os.Getenv("HOST_DB_MAX_CONNS"), 10, 32); err == nil && n > 0 {
-		return int32(n)
+	if n, err := maxConnsSet(); err == nil && n > 0 {
+		return n
 	}
 	return int32(max(10, 4*runtime.GOMAXPROCS(0)))
+}
+
+// CheckMaxConns refuses a HOST_DB_MAX_CONNS that is not understood.
+func CheckMaxConns() error {
+	_, err := maxConnsSet()
+	return err
+}
+
+// maxConnsSet is what HOST_DB_MAX_CONNS says; 0 if it says nothing.
+func maxConnsSet() (int32, error) {
+	text := os.Getenv("HOST_DB_MAX_CONNS")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 2 {
+		return 0, fmt.Errorf("HOST_DB_MAX_CONNS is %q; it must be a number of connections, at least 2", text)
+	}
+	return int32(n), nil
 }
 
 // aim points a new connection at the handle's database.
