@@ -268,3 +268,42 @@ func TestAWriteThatNamesNoVersionIsMadeAgain(t *testing.T) {
 		}
 	}
 }
+
+// whileHeld runs fn while a transaction of the organisation has done what sql says, and ends that once
+// fn waits for it.
+func (h house) whileHeld(fn func() error, sql string, args ...any) error {
+	h.t.Helper()
+	ctx, done := context.Background(), make(chan error, 1)
+	err := open().db.Tx(ctx, tenantdb.Org(h.org), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sql, args...); err != nil {
+			return err
+		}
+		go func() { done <- fn() }()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			var waits bool
+			if err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits); err != nil || waits {
+				return err
+			}
+			if time.Now().After(deadline) {
+				return errors.New("nobody waits")
+			}
+		}
+	})
+	return errors.Join(err, <-done)
+}
+
+func TestAnInvitationIsAcceptedWhileItsTeamIsDeleted(t *testing.T) {
+	t.Parallel()
+	ctx, h, user := context.Background(), newHouse(t), rowid.New()
+	going, staying := rowid.New(), rowid.New()
+	h.exec("insert into orgs.teams (org_id, id, name) values ($1, $2, 'going'), ($1, $3, 'staying')", h.org, going, staying)
+	i := h.invite()
+	i.TeamIDs = []uuid.UUID{going, staying}
+	accept := func() error { return open().accept(ctx, i, user, h.event(ctx)) }
+	if err := h.whileHeld(accept, "delete from orgs.teams where id = $1", going); err != nil {
+		t.Fatal(err)
+	}
+	if n := countRows(t, tenantdb.Org(h.org), "orgs.team_memberships", "user_id = $1 and team_id = $2", user, staying); n != 1 {
+		t.Errorf("in %d of the teams that stay", n)
+	}
+}

@@ -48,10 +48,10 @@ update orgs.invitations i set status = 'accepted', accepted_by = $4, version = i
  where i.org_id = $1 and i.id = $2 and i.version = $3 and i.status = 'pending' and i.expires_at > now()
 returning ` + invitationColumns
 	insertMember = "insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, $3) on conflict do nothing"
-	// Teams that are gone by now are left out.
+	// Teams that are gone by now, or that go as we look, are left out.
 	joinTeams = `
 insert into orgs.team_memberships (org_id, team_id, user_id, team_roles)
-select t.org_id, t.id, $3, '{member}' from orgs.teams t where t.org_id = $1 and t.id = any($2)`
+select t.org_id, t.id, $3, '{member}' from orgs.teams t where t.org_id = $1 and t.id = any($2) for key share`
 )
 
 func (s store) invitation(ctx context.Context, org, id uuid.UUID) (invitation, bool, error) {
