@@ -55,7 +55,8 @@ func (s *Service) subjects(ctx context.Context, c *principal.Caller, checks []Ch
 			x.resource.OrgStatus, x.resource.LicenseTier = "", ""
 			x.absent = x.resource.Kind == "org"
 			lookUpOrg(in(platform), x)
-		case x.resource.OrgID == "" && look != nil && isID == nil:
+		// A member's id is theirs in every organisation: without one it names no row.
+		case x.resource.OrgID == "" && look != nil && isID == nil && x.resource.Kind != "membership":
 			for _, member := range a.member {
 				look(in(scopeOf(member)), idOf(member), id, x)
 			}
