@@ -304,3 +304,19 @@ func TestRequireWantsTheFeature(t *testing.T) {
 		t.Error("an unknown feature was had")
 	}
 }
+
+// untilBlocking waits until another transaction waits for tx.
+func untilBlocking(t testing.TB, tx pgx.Tx) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var waits bool
+		err := tx.QueryRow(context.Background(), "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+		switch {
+		case err == nil && waits:
+			return
+		case err != nil || time.Now().After(deadline):
+			t.Errorf("nobody waits: %v", err)
+			return
+		}
+	}
+}

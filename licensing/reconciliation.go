@@ -26,9 +26,11 @@ type reconciliation struct {
 
 const reconciliationColumns = "id, started_at, finished_at, customers, drifted, unchecked"
 
+// supersede ends the reconciliation that runs, if any. The $1 customers that wait for the next one are
+// none that it left unchecked.
 const supersede = `
 update licensing.reconciliations
-   set finished_at = now(), unchecked = (select count(*) from licensing.sync_queue where reason = 'reconciliation')
+   set finished_at = now(), unchecked = (select count(*) from licensing.sync_queue where reason = 'reconciliation') - $1
  where finished_at is null`
 
 const begin = "insert into licensing.reconciliations (id, customers) values ($1, $2) returning " + reconciliationColumns
@@ -46,11 +48,12 @@ func (s store) reconcile(ctx context.Context, client *stripesync.Client) error {
 		return err
 	}
 	err := s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, supersede); err != nil {
-			return err
-		}
+		// Workers hold their customer's mark before they note a drift of the reconciliation that runs.
 		marked, err := stripesync.MarkAll(ctx, tx, theirs)
 		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, supersede, marked); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, begin, rowid.New(), marked)

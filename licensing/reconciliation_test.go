@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"encore.app/authz"
 	"encore.app/infra/platform/tenantdb"
@@ -155,5 +156,42 @@ func TestDeliveriesAndReportsAreForgottenInTheEnd(t *testing.T) {
 	}
 	if rows, err := s.reconciliations(ctx, endOfIDs, 10); err != nil || len(rows) != 1 {
 		t.Errorf("left %+v, %v", rows, err)
+	}
+}
+
+// A worker holds a customer's mark and then notes its drift; whoever begins the next reconciliation
+// meanwhile waits for it, and it for nobody.
+func TestAReconciliationThatTakesOverWaitsForAWorker(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	_, other := a.customer(t)
+	a.changed(t, cus)
+	a.changed(t, other)
+	if err := a.store.reconcile(ctx, a.client); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	err := a.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "delete from licensing.sync_queue where customer_id = $1", cus); err != nil {
+			return err
+		}
+		go func() { done <- a.store.reconcile(ctx, a.client) }()
+		untilBlocking(t, tx)
+		_, err := a.store.Apply(ctx, tx, org, stripesync.Grant{Tier: "pro", Seats: 3, ValidUntil: time.Now().Add(time.Hour)}, stripesync.Reconciliation)
+		return err
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := a.store.reconciliations(ctx, endOfIDs, 10)
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("got %+v, %v", rows, err)
+	}
+	if first := rows[1]; first.FinishedAt == nil || first.Drifted != 1 || first.Unchecked != 1 {
+		t.Errorf("the first: %+v", first)
+	}
+	if next := rows[0]; next.FinishedAt != nil || next.Customers != 1 || next.Drifted != 0 {
+		t.Errorf("the next: %+v", next)
 	}
 }

@@ -76,6 +76,7 @@ insert into licensing.sync_queue (customer_id, reason, priority)
 select customer_id, 'reconciliation', 1 from licensing.customers
 union
 select unnest($1::text[]), 'reconciliation', 1
+ order by 1 -- the same for all who do this at once
 on conflict (customer_id) do nothing`
 
 // MarkAll marks every known customer and the given others dirty, behind those that wait already, and
