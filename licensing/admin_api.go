@@ -51,8 +51,8 @@ type PutLicenseRequest struct {
 	Tier         string           `json:"tier" schema:"enum=free|pro|enterprise"` // free, pro, enterprise
 	FeatureFlags map[string]bool  `json:"feature_flags,omitempty" schema:"maxProperties=100"`
 	Seats        int              `json:"seats" schema:"minimum=1;maximum=1000000"`
-	Limits       map[string]int64 `json:"limits,omitempty"`      // beside the tier's; -1 is none
-	ValidUntil   *time.Time       `json:"valid_until,omitempty"` // none: no end
+	Limits       map[string]int64 `json:"limits,omitempty" schema:"values.minimum=-1;values.maximum=1000000000000"` // beside the tier's; -1 is none
+	ValidUntil   *time.Time       `json:"valid_until,omitempty"`                                                    // none: no end
 }
 
 // Validate checks the request.
@@ -85,8 +85,8 @@ func checkLimits(c *fault.Checks, limits map[string]int64) {
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
 		if err != nil || name == catalogue.Seats || !sold.Has(name) {
 			c.Add("limits."+name, "is none of the limits that are sold beside seats")
-		} else if limits[name] < catalogue.Unlimited {
-			c.Add("limits."+name, "must be a number from -1, which is no limit")
+		} else if !catalogue.ValidLimit(limits[name]) {
+			c.Add("limits."+name, "must be from -1, which is no limit, to %d", catalogue.MaxLimit)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (s *Service) PutOverride(ctx context.Context, name string, r *PutOverrideRe
 	layer := catalogue.Layer{Features: map[string]bool{}, Limits: map[string]int64{}}
 	if s.store.catalogue.Set(&layer, name, r.Value) != nil {
 		var c fault.Checks
-		c.Add("value", "must be true or false for a feature, a number from -1 for a limit")
+		c.Add("value", "must be true or false for a feature, a number from -1 to %d for a limit", catalogue.MaxLimit)
 		return nil, c.Err()
 	}
 	var at time.Time

@@ -3,7 +3,9 @@ package licensing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -259,5 +261,46 @@ func TestAsManyAreLetInAsThereIsRoomFor(t *testing.T) {
 	}
 	if err := add(); err != nil {
 		t.Errorf("without a limit: %v", err)
+	}
+}
+
+// The most that is taken for a limit can be counted and told, and so can what was kept before there was a most.
+func TestAHugeLimitKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	ctx, s := context.Background(), private(t)
+	for _, most := range []int64{catalogue.MaxLimit, math.MaxInt64} {
+		org := newOrg(t, s)
+		want := license{OrgID: org, Tier: "free", Seats: 5, Limits: map[string]int64{"projects": most}, Source: sourceManual}
+		if _, err := s.grant(ctx, want, 0, authz.Decision{}); (err != nil) != (most > catalogue.MaxLimit) {
+			t.Errorf("%d granted: %v", most, err)
+		}
+		if most > catalogue.MaxLimit {
+			exec(t, s, tenantdb.Org(org), `insert into licensing.licenses (org_id, tier, seats, source, limits)
+				values ($1, 'free', 5, 'manual', jsonb_build_object('projects', $2::bigint))`, org, most)
+		}
+		for _, have := range []int64{0, catalogue.MaxLimit - 1} {
+			err := s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+				return s.admit(ctx, tx, org, "projects", func() (int64, error) { return have, nil })
+			})
+			if err != nil {
+				t.Errorf("%d of %d: %v", have, most, err)
+			}
+		}
+		if n := len(told(t, s, org, "quota:warn")); n != 1 {
+			t.Errorf("told %d times that %d are used up", n, most)
+		}
+	}
+}
+
+func TestALimitBeyondCountingIsRefused(t *testing.T) {
+	t.Parallel()
+	for limit, ok := range map[int64]bool{-2: false, -1: true, 0: true, catalogue.MaxLimit: true, catalogue.MaxLimit + 1: false, math.MaxInt64: false} {
+		r := PutLicenseRequest{Tier: "pro", Seats: 1, Limits: map[string]int64{"projects": limit}}
+		if err := r.Validate(); (err == nil) != ok {
+			t.Errorf("%d: %v", limit, err)
+		}
+		if _, err := fixture(t).catalogue.ParseLayer(fmt.Sprint("projects=", limit)); (err == nil) != ok {
+			t.Errorf("%d in a layer: %v", limit, err)
+		}
 	}
 }

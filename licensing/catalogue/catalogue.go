@@ -27,6 +27,12 @@ const (
 // Unlimited is the limit that is none.
 const Unlimited int64 = -1
 
+// MaxLimit is the most that a limit can be: percents of it can be counted, and the audit log told.
+const MaxLimit int64 = 1_000_000_000_000
+
+// ValidLimit says whether something may be limited to n.
+func ValidLimit(n int64) bool { return n >= Unlimited && n <= MaxLimit }
+
 // Catalogue is everything that is sold.
 type Catalogue struct {
 	Grace    time.Duration      `yaml:"grace"`
@@ -117,7 +123,7 @@ func (c *Catalogue) validate() error {
 		if !ValidName(name) {
 			return fmt.Errorf("limit %q: names are a-z, 0-9 and _", name)
 		}
-		if l.Default < Unlimited {
+		if !ValidLimit(l.Default) {
 			return fmt.Errorf("limit %s: %d is no limit", name, l.Default)
 		}
 		if !slices.Contains(periods, l.Period) {
@@ -143,7 +149,7 @@ func (c *Catalogue) validateOffers() error {
 			return err
 		}
 		for name, n := range t.Limits {
-			if _, ok := c.Limits[name]; !ok || n < Unlimited {
+			if _, ok := c.Limits[name]; !ok || !ValidLimit(n) {
 				return fmt.Errorf("tier %s: limit %s: %d", t.Name, name, n)
 			}
 		}

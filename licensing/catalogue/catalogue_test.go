@@ -112,7 +112,7 @@ func TestALayerIsReadOrRefused(t *testing.T) {
 	if err != nil || !l.Features["sso"] || l.Limits["seats"] != 7 {
 		t.Errorf("got %+v, %v", l, err)
 	}
-	for _, bad := range []string{"sso", "sso=7", "seats=true", "seats=-2", "nothing=1", "=1"} {
+	for _, bad := range []string{"sso", "sso=7", "seats=true", "seats=-2", "projects=1000000000001", "nothing=1", "=1"} {
 		if l, err := c.ParseLayer(bad); err == nil {
 			t.Errorf("%q was taken: %+v", bad, l)
 		}
@@ -136,6 +136,8 @@ func TestACatalogueThatContradictsItselfIsRefused(t *testing.T) {
 		"a price without a key":     {"lookup_key: tenantry_pro_month", "lookup_key: ''"},
 		"grace that ends before":    {"grace: 168h", "grace: -1h"},
 		"a default below unlimited": {"default: 1000", "default: -1000"},
+		"a default beyond counting": {"default: 1000", "default: 1000000000001"},
+		"a limit beyond counting":   {"seats: 25,", "exports_per_day: 1000000000001, seats: 25,"},
 	} {
 		text := string(embedded)
 		if !strings.Contains(text, edit[0]) {

@@ -71,12 +71,12 @@ func (c *Catalogue) Set(l *Layer, name, value string) error {
 		return nil
 	}
 	if _, ok := c.Limits[name]; ok {
-		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= Unlimited {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && ValidLimit(n) {
 			l.Limits[name] = n
 			return nil
 		}
 	}
-	return fmt.Errorf("%q=%q names no feature with true or false, and no limit with a number from -1", name, value)
+	return fmt.Errorf("%q=%q names no feature with true or false, and no limit with a number from -1 to %d", name, value, MaxLimit)
 }
 
 // Has says whether there is such a limit.
