@@ -27,7 +27,7 @@ type Config struct {
 	Key       string
 	BaseURL   string // "" is Stripe's own
 	Catalogue *catalogue.Catalogue
-	Now       func() time.Time
+	Now       func() time.Time // nil is the usual
 }
 
 // Client speaks with Stripe.
@@ -38,6 +38,9 @@ type Client struct {
 
 // NewClient connects lazily.
 func NewClient(cfg Config) *Client {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	backend := &stripe.BackendConfig{
 		HTTPClient:        &http.Client{Timeout: callWithin, Transport: bounded{http.DefaultTransport}},
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are logged by whoever gets them

@@ -64,6 +64,52 @@ func TestASaneAnswerIsUnderstood(t *testing.T) {
 	}
 }
 
+// bought is one subscription to a price, of a month that began then.
+func bought(id, price, status string, began time.Time) string {
+	return fmt.Sprintf(`{"id":%q,"object":"subscription","customer":"cus_1","status":%q,"current_period_start":%d,"current_period_end":%d,
+"items":{"object":"list","url":"/v1/subscription_items","data":[{"id":"si_%[1]s","quantity":3,"price":{"id":"price_%[1]s","lookup_key":%[5]q,"product":"prod_1"}}]}}`,
+		id, status, began.Unix(), began.AddDate(0, 1, 0).Unix(), price)
+}
+
+// What is in arrears for longer than the grace counts only where nothing is paid, in whatever order Stripe tells.
+func TestWhatIsPaidCountsBeforeWhatTheGraceIsOverFor(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	high := bought("high", "tenantry_enterprise_month", "past_due", began)
+	low := bought("low", "tenantry_pro_month", "active", began)
+	addon := bought("addon", "tenantry_addon_sso_month", "active", began)
+	lateAddon := bought("addon", "tenantry_addon_sso_month", "past_due", began)
+	sold, err := catalogue.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inGrace, over := began.Add(sold.Grace-time.Second), began.Add(sold.Grace)
+	for name, c := range map[string]struct {
+		now        time.Time
+		have       []string
+		tier       string
+		sso        bool
+		from       string
+		validUntil time.Time
+	}{
+		"in its grace":              {inGrace, []string{high, low}, catalogue.Enterprise, false, "high", began},
+		"past it":                   {over, []string{high, low}, catalogue.Pro, false, "low", began.AddDate(0, 1, 0)},
+		"past it, told last":        {over, []string{low, high}, catalogue.Pro, false, "low", began.AddDate(0, 1, 0)},
+		"past it, alone":            {over, []string{high}, catalogue.Enterprise, false, "high", began},
+		"past it, beside an addon":  {over, []string{high, addon}, "", true, "high", began.AddDate(0, 1, 0)},
+		"an addon past its own":     {over, []string{low, lateAddon}, catalogue.Pro, false, "low", began.AddDate(0, 1, 0)},
+		"an addon past it, alone":   {over, []string{lateAddon}, "", true, "", began},
+		"an addon still in its own": {inGrace, []string{low, lateAddon}, catalogue.Pro, true, "low", began.AddDate(0, 1, 0)},
+	} {
+		client := answering(t, saying(200, `{"object":"list","url":"/v1/subscriptions","has_more":false,"data":[`+strings.Join(c.have, ",")+`]}`))
+		client.cfg.Now = func() time.Time { return c.now }
+		g, err := client.Grant(t.Context(), "cus_1")
+		if err != nil || g.Tier != c.tier || g.Features["sso"] != c.sso || g.Subscription != c.from || !g.ValidUntil.Equal(c.validUntil) {
+			t.Errorf("%s: got %+v, %v", name, g, err)
+		}
+	}
+}
+
 // Whatever is not Stripe's answer is a failure, and never a licence that ends.
 func TestNonsenseBuysAndEndsNothing(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package stripesync
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -14,7 +15,7 @@ type Grant struct {
 	Features     map[string]bool
 	Seats        int
 	ValidUntil   time.Time // of the tier, or of the addons where there is no tier
-	Subscription string    // the one that the tier comes from
+	Subscription string    // the one that the tier comes from, or that is to be paid for one
 	Unsold       []string  // prices that are paid for and that the catalogue does not know
 }
 
@@ -23,7 +24,7 @@ func (c *Client) Grant(ctx context.Context, customer string) (Grant, error) {
 	params := &stripe.SubscriptionListParams{Customer: &customer}
 	params.Context, params.Limit = ctx, stripe.Int64(pageSize)
 	list, read := c.api.Subscriptions.List(params), listing{call: "subscriptions", most: maxListed}
-	out := Grant{Features: map[string]bool{}}
+	paid, over := Grant{Features: map[string]bool{}}, Grant{Features: map[string]bool{}}
 	for list.Next() {
 		sub := list.Subscription()
 		if err := read.take(sub.ID); err != nil {
@@ -32,21 +33,37 @@ func (c *Client) Grant(ctx context.Context, customer string) (Grant, error) {
 		if sub.Customer == nil || sub.Customer.ID != customer {
 			return Grant{}, nonsense(read.call, "another customer's subscription")
 		}
-		if err := c.add(ctx, &out, sub); err != nil {
+		if err := c.add(ctx, &paid, &over, sub); err != nil {
 			return Grant{}, err
 		}
 	}
 	if missing(list.Err()) {
 		return Grant{Features: map[string]bool{}}, c.deleted(ctx, customer)
 	}
-	return out, read.whole(list.Iter)
+	return paid.or(over), read.whole(list.Iter)
 }
 
-// add lays one subscription over what is known: the highest tier counts, addons add up.
-func (c *Client) add(ctx context.Context, g *Grant, sub *stripe.Subscription) error {
+// or is g, or what the grace is over for if g buys nothing: that ends as it is. It can still be paid
+// where it was bought, which is not to be bought again.
+func (g Grant) or(over Grant) Grant {
+	unsold := append(g.Unsold, over.Unsold...)
+	if g.Tier == "" && len(g.Features) == 0 {
+		g = over
+	}
+	g.Subscription, g.Unsold = cmp.Or(g.Subscription, over.Subscription), unsold
+	return g
+}
+
+// add lays one subscription over what is known of those that are paid, or whose grace is over: the
+// highest tier counts, addons add up.
+func (c *Client) add(ctx context.Context, paid, over *Grant, sub *stripe.Subscription) error {
 	until, entitled, err := c.paidUntil(sub)
 	if err != nil || !entitled {
 		return err
+	}
+	g := paid
+	if !c.cfg.Now().Before(until.Add(c.cfg.Catalogue.Grace)) {
+		g = over
 	}
 	items, err := c.items(ctx, sub)
 	if err == nil && len(items) == 0 {
