@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -261,15 +261,25 @@ func (l *Limiter) untell(told map[string]*bucket, tell []share) {
 // a policy that refused is when its next unit is there, as Retry-After has it; beside one that refused,
 // the others say nothing, for none of them is what the client has to wait for.
 func Headers(verdicts []Verdict) (policy, state string) {
-	var policies, states []string
+	var policies, states []byte // by hand, for every answer has them
 	refused := slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Limited })
 	for _, v := range verdicts {
-		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", v.Policy.Name, v.Policy.Quota, int(v.Policy.Window.Seconds())))
+		policies = appendItem(policies, v.Policy.Name, ";q=", v.Policy.Quota, ";w=", int(v.Policy.Window.Seconds()))
 		if v.Limited || !refused {
-			states = append(states, fmt.Sprintf("%q;r=%d;t=%d", v.Policy.Name, v.Remaining, Seconds(v.wait())))
+			states = appendItem(states, v.Policy.Name, ";r=", v.Remaining, ";t=", Seconds(v.wait()))
 		}
 	}
-	return strings.Join(policies, ", "), strings.Join(states, ", ")
+	return string(policies), string(states)
+}
+
+// appendItem adds to a list an item with two parameters (RFC 9651).
+func appendItem(list []byte, name, first string, n int, second string, m int) []byte {
+	if len(list) > 0 {
+		list = append(list, ", "...)
+	}
+	list = append(strconv.AppendQuote(list, name), first...)
+	list = append(strconv.AppendInt(list, int64(n), 10), second...)
+	return strconv.AppendInt(list, int64(m), 10)
 }
 
 // wait is what a client has to wait for.
