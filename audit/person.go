@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"encore.app/audit/event"
@@ -113,12 +114,16 @@ const (
 // keyring finds persons' keys for writers. Readers ask the database every time, so that what was
 // erased is gone at once.
 type keyring struct {
-	db    *tenantdb.DB
-	cache *expirable.LRU[uuid.UUID, personKey]
+	db *tenantdb.DB
+	// cache is made with the first key that is sealed with: it has a goroutine that never ends, and who
+	// only reads needs none.
+	cache func() *expirable.LRU[uuid.UUID, personKey]
 }
 
 func newKeyring(db *tenantdb.DB) *keyring {
-	return &keyring{db: db, cache: expirable.NewLRU[uuid.UUID, personKey](cachedKeys, nil, keyFor)}
+	return &keyring{db: db, cache: sync.OnceValue(func() *expirable.LRU[uuid.UUID, personKey] {
+		return expirable.NewLRU[uuid.UUID, personKey](cachedKeys, nil, keyFor)
+	})}
 }
 
 const ensureKey = `
@@ -127,7 +132,7 @@ select key from added union all select key from audit.person_keys where subject 
 
 // of is the person's key, made now if there is none yet.
 func (r *keyring) of(ctx context.Context, person uuid.UUID) (personKey, error) {
-	if key, ok := r.cache.Get(person); ok {
+	if key, ok := r.cache().Get(person); ok {
 		return key, nil
 	}
 	fresh := make([]byte, keySize)
@@ -140,7 +145,7 @@ func (r *keyring) of(ctx context.Context, person uuid.UUID) (personKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("audit: key: %w", err)
 		}
-		r.cache.Add(person, key)
+		r.cache().Add(person, key)
 		return key, nil
 	}
 }
