@@ -438,6 +438,39 @@ values ($1, $2, $3, $4, 1, 'running', $5, now() + interval '1 hour')`, p.OrgID, 
 	}
 }
 
+// old makes deliveries that the log forgets, one after the other in time.
+func (r *receiver) old(t *testing.T, n int) {
+	t.Helper()
+	r.sql(t, `
+insert into audit.deliveries (org_id, sink_id, id, event_id, seq, state, created_at)
+select $1, $2, gen_random_uuid(), gen_random_uuid(), n, 'delivered', now() - interval '40 days' + n * interval '1 second'
+  from generate_series(1, $3::int) n`, r.org, r.sink, n)
+}
+
+// What is being deleted or sent again is left to whoever does that, who may need more of it.
+func TestPruningGoesToTheEndAndWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := receive(t, []string{"nothing.*"}, ok)
+	r.old(t, pruneBatch+2)
+	err := testDB().Tx(ctx, tenantdb.Org(r.org), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "select from audit.deliveries where org_id = $1 and seq = 2 for update", r.org); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		r.sinks.prune(ctx)
+		eventually(t, "all but one are gone", func() bool { // some by the round that every process begins with
+			left := r.log(t, "")
+			return len(left) == 1 && left[0].Seq == 2
+		})
+		return ctx.Err()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDisabledSinksHoldTheirPlace(t *testing.T) {
 	t.Parallel()
 	r := receive(t, []string{"project"}, ok)

@@ -91,18 +91,30 @@ select count(*)::int, coalesce(extract(epoch from now() - min(created_at)), 0)::
 	return b, wrapSink("measure", err)
 }
 
+// What somebody else has is being deleted with its sink or sent again.
+const pruneDeliveries = `
+with old as (
+    select org_id, id from audit.deliveries
+     where state in ('delivered', 'failed') and created_at < now() - make_interval(secs => $1)
+     order by created_at limit $2
+       for update skip locked)
+delete from audit.deliveries d using old where d.org_id = old.org_id and d.id = old.id`
+
 // prune forgets old entries of the delivery log.
 func (s *sinks) prune(ctx context.Context) {
-	err := s.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-delete from audit.deliveries where (org_id, id) in (
-    select org_id, id from audit.deliveries
-     where state in ('delivered', 'failed') and created_at < now() - make_interval(secs => $1) limit $2)`,
-			keepDeliveries.Seconds(), pruneBatch)
-		return err
-	})
-	if err != nil && ctx.Err() == nil {
-		rlog.Warn("the delivery log cannot be pruned", "err", err)
+	for {
+		var gone int64
+		err := s.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+			tag, err := tx.Exec(ctx, pruneDeliveries, keepDeliveries.Seconds(), pruneBatch)
+			gone = tag.RowsAffected()
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			rlog.Warn("the delivery log cannot be pruned", "err", err)
+		}
+		if err != nil || gone < pruneBatch {
+			return
+		}
 	}
 }
 
