@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -196,5 +197,98 @@ func TestDeadMessagesOfTheOutboxAreShownRequeuedAndPurged(t *testing.T) {
 	}
 	if _, err := s.queue(ctx, nil, "no-such-queue"); err == nil {
 		t.Error("a queue that is not there was found")
+	}
+}
+
+// hold has id's row locked by another transaction while fn runs.
+func hold(t *testing.T, id uuid.UUID, fn func()) {
+	t.Helper()
+	err := testDB().Tx(context.Background(), tenantdb.Scope{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(context.Background(), "select from platform.outbox where id = $1 for update", id)
+		if err == nil {
+			fn()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The relay notes an outage of many messages while a consumer settles them: both take them in one order.
+func TestAnOutageIsNotCaughtInASettlement(t *testing.T) {
+	t.Parallel()
+	ctx, db, topic := context.Background(), testDB(), "t-"+rowid.New().String()
+	ids := make([]uuid.UUID, 20)
+	for i := range ids {
+		ids[i] = add(t, db, topic)
+	}
+	asked, settling := make(chan struct{}, 1000), make(chan struct{})
+	relay := outbox.StartRelay(outbox.Config{DB: db, Topics: map[string]outbox.Publish{
+		topic: func(context.Context, json.RawMessage) error {
+			asked <- struct{}{}
+			<-settling
+			return errors.New("broker is away")
+		},
+	}})
+	defer relay.Close()
+	for range ids {
+		<-asked
+	}
+	err := db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
+		const lock = "select from platform.outbox where id = any($1) order by id for update"
+		if _, err := tx.Exec(ctx, lock, ids[:1]); err != nil {
+			return err
+		}
+		close(settling)
+		eventually(t, "the relay waits", func() bool {
+			var waits bool
+			err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+			return err == nil && waits
+		})
+		if _, err := tx.Exec(ctx, "set local lock_timeout = '300ms'"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, lock, ids)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeadMessagesThatSomebodyHasAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	db, topic := testDB(), "t-"+rowid.New().String()
+	held, requeued, purged := add(t, db, topic), add(t, db, topic), add(t, db, topic)
+	err := exec(t, tenantdb.Platform(), "update platform.outbox set dead_at = now() where topic = $1", topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold(t, held, func() {
+		err := db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+			n, err := outbox.Requeue(ctx, tx, topic, []uuid.UUID{held, requeued})
+			if err != nil || n != 1 {
+				t.Errorf("%d requeued, %v", n, err)
+				return err
+			}
+			if n, err = outbox.Purge(ctx, tx, topic, nil); err != nil || n != 1 {
+				t.Errorf("%d purged, %v", n, err)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for id, want := range map[uuid.UUID]struct {
+		rows int
+		dead bool
+	}{held: {1, true}, requeued: {1, false}, purged: {0, false}} {
+		if rows, _, dead := pending(t, db, id); rows != want.rows || dead != want.dead {
+			t.Errorf("%d rows, dead %v, want %+v", rows, dead, want)
+		}
 	}
 }

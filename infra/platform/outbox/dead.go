@@ -48,11 +48,17 @@ select id::text, payload, 'retries_exhausted', coalesce(last_error, ''), attempt
 	return found, nil
 }
 
-// Requeue makes dead messages of a topic due again: those of ids, or all if ids is nil.
+// mine are the dead messages of a topic that nobody else is at: those of ids, or all if ids is nil.
+const mine = `
+with mine as (
+    select id from platform.outbox where topic = $1 and dead_at is not null and ($2::uuid[] is null or id = any($2))
+       for update skip locked)`
+
+// Requeue makes dead messages of a topic due again: those of ids, or all if ids is nil. What another
+// transaction has at the moment stays as that leaves it, and is not counted.
 func Requeue(ctx context.Context, tx pgx.Tx, topic string, ids []uuid.UUID) (int, error) {
-	tag, err := tx.Exec(ctx, `
-update platform.outbox set dead_at = null, attempts = 0, due_at = now(), last_error = null
- where topic = $1 and dead_at is not null and ($2::uuid[] is null or id = any($2))`, topic, ids)
+	tag, err := tx.Exec(ctx, mine+`
+update platform.outbox o set dead_at = null, attempts = 0, due_at = now(), last_error = null from mine where o.id = mine.id`, topic, ids)
 	if err == nil {
 		_, err = tx.Exec(ctx, "select pg_notify($1, '')", channel)
 	}
@@ -62,9 +68,9 @@ update platform.outbox set dead_at = null, attempts = 0, due_at = now(), last_er
 	return int(tag.RowsAffected()), nil
 }
 
-// Purge throws dead messages of a topic away: those of ids, or all if ids is nil.
+// Purge throws dead messages of a topic away, those that Requeue would send again.
 func Purge(ctx context.Context, tx pgx.Tx, topic string, ids []uuid.UUID) (int, error) {
-	tag, err := tx.Exec(ctx, "delete from platform.outbox where topic = $1 and dead_at is not null and ($2::uuid[] is null or id = any($2))", topic, ids)
+	tag, err := tx.Exec(ctx, mine+" delete from platform.outbox o using mine where o.id = mine.id", topic, ids)
 	if err != nil {
 		return 0, fmt.Errorf("outbox: purge: %w", err)
 	}

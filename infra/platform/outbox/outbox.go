@@ -55,9 +55,11 @@ func add(ctx context.Context, tx pgx.Tx, topic string, key *string, id uuid.UUID
 	return nil
 }
 
-// settle wakes the relays when somebody may wait behind the message.
+// settle wakes the relays when somebody may wait behind the message. Whoever waits for rows of the outbox
+// takes them in the order of their ids, so that no two wait for each other.
 const settle = `
-with settled as (delete from platform.outbox where id = any($1) returning key)
+with mine as (select id from platform.outbox where id = any($1) order by id for update),
+settled as (delete from platform.outbox o using mine where o.id = mine.id returning key)
 select pg_notify($2, '') from settled where key is not null`
 
 // Settle forgets a message, in the transaction of the effect that it caused.

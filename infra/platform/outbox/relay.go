@@ -281,6 +281,13 @@ func (r *Relay) hand(ctx context.Context, row row, away error) error {
 	return err
 }
 
+const postpone = `
+with late as (
+    select id, why from platform.outbox join unnest($1::uuid[], $2::text[]) late (id, why) using (id)
+     order by id for update of outbox)
+update platform.outbox o set attempts = attempts - 1, due_at = now() + make_interval(secs => $3), last_error = late.why
+  from late where o.id = late.id`
+
 // settle writes down what is not as it should be: the database's error first, then the broker's. An
 // outage is not a message's fault: it costs no attempt, however long it lasts.
 func (r *Relay) settle(ctx context.Context, b *batch) error {
@@ -294,9 +301,7 @@ func (r *Relay) settle(ctx context.Context, b *batch) error {
 		}
 	}
 	if len(b.late) > 0 {
-		err := r.mark(ctx, `
-update platform.outbox o set attempts = attempts - 1, due_at = now() + make_interval(secs => $3), last_error = late.why
-  from unnest($1::uuid[], $2::text[]) late (id, why) where o.id = late.id`, b.late, b.why, retryWithin.Seconds())
+		err := r.mark(ctx, postpone, b.late, b.why, retryWithin.Seconds())
 		if err != nil {
 			return err
 		}
