@@ -125,9 +125,15 @@ func revive(ctx context.Context, tx pgx.Tx, bodies []json.RawMessage) error {
 			ids = append(ids, h.ID)
 		}
 	}
+	// A sink's row comes before its deliveries', and sinks in the order of their ids: a deletion takes them so.
 	_, err := tx.Exec(ctx, `
+select from audit.sinks where (org_id, id) in (select org_id, sink_id from audit.deliveries where id = any($1) and state = 'failed')
+ order by org_id, id for key share`, ids)
+	if err == nil {
+		_, err = tx.Exec(ctx, `
 update audit.deliveries set state = 'pending', attempts = 0, lease = lease + 1, due_at = now()
  where id = any($1) and state = 'failed'`, ids)
+	}
 	if err != nil {
 		return fmt.Errorf("audit: requeue deliveries: %w", err)
 	}

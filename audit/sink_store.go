@@ -173,7 +173,9 @@ func (s sinkStore) list(ctx context.Context, org, after uuid.UUID, limit int) ([
 // EraseSinks deletes an organisation's sinks and what they were sent, in tx, whose scope is the
 // organisation: nothing more leaves for an organisation that is erased.
 func EraseSinks(ctx context.Context, tx pgx.Tx, org uuid.UUID) error {
-	_, err := tx.Exec(ctx, "delete from audit.sinks where org_id = $1", org)
+	_, err := tx.Exec(ctx, `
+with all_of as (select id from audit.sinks where org_id = $1 order by id for update)
+delete from audit.sinks s using all_of where s.org_id = $1 and s.id = all_of.id`, org)
 	return wrapSink("erase", err)
 }
 

@@ -471,6 +471,84 @@ func TestPruningGoesToTheEndAndWaitsForNobody(t *testing.T) {
 	}
 }
 
+// Who sends dead letters again waits for a sink's deletion without holding what the deletion needs.
+func TestADeletionIsNotCaughtInARequeue(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := receive(t, []string{"nothing.*"}, ok)
+	ids := make([]uuid.UUID, 20)
+	bodies := make([]json.RawMessage, len(ids))
+	for i := range ids {
+		ids[i] = rowid.New()
+		body, err := json.Marshal(hint{OrgID: r.org, ID: ids[i], SinkID: r.sink})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[i] = body
+	}
+	r.sql(t, `
+insert into audit.deliveries (org_id, sink_id, id, event_id, seq, state)
+select $1, $2, id, gen_random_uuid(), 1, 'failed' from unnest($3::uuid[]) id`, r.org, r.sink, ids)
+
+	done := make(chan error, 1)
+	err := testDB().Tx(ctx, tenantdb.Org(r.org), func(tx pgx.Tx) error {
+		// As the deletion does: the sink, then its deliveries, in whatever order.
+		if _, err := tx.Exec(ctx, "select from audit.sinks where id = $1 for update", r.sink); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "select from audit.deliveries where org_id = $1 and id = $2 for update", r.org, ids[10]); err != nil {
+			return err
+		}
+		go func() {
+			done <- testDB().Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { return revive(ctx, tx, bodies) })
+		}()
+		eventually(t, "the requeue waits", func() bool {
+			var waits bool
+			err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+			return err == nil && waits
+		})
+		if _, err := tx.Exec(ctx, "set local lock_timeout = '300ms'"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "delete from audit.sinks where id = $1", r.sink)
+		return err
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLettersThatSomebodyHasAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	db, queue := testDB(), "q-"+rowid.New().String()
+	for _, id := range []string{"held", "free"} {
+		letter := broker.DeadLetter{Message: broker.Message{ID: id, Body: []byte(`"` + id + `"`)}, Queue: queue, At: time.Now()}
+		if err := deadletter.Keep(ctx, db, letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "select from platform.dead_letters where queue = $1 and id = 'held' for update", queue); err != nil {
+			return err
+		}
+		return db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+			bodies, err := deadletter.Take(ctx, tx, queue, nil)
+			if len(bodies) != 1 || string(bodies[0]) != `"free"` {
+				t.Errorf("took %s", bodies)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if n, err := deadletter.Count(ctx, db, queue); n != 1 || err != nil {
+		t.Errorf("%d letters are left, %v", n, err)
+	}
+}
+
 func TestDisabledSinksHoldTheirPlace(t *testing.T) {
 	t.Parallel()
 	r := receive(t, []string{"project"}, ok)

@@ -86,9 +86,14 @@ select id, body, reason, error, attempts, first_failed_at, died_at from platform
 	return letters, nil
 }
 
-// Take removes letters of a queue and gives their bodies: those of ids, or all if ids is nil.
+// Take removes letters of a queue and gives their bodies: those of ids, or all if ids is nil. What
+// another transaction has at the moment stays as that leaves it.
 func Take(ctx context.Context, tx pgx.Tx, queue string, ids []string) ([]json.RawMessage, error) {
-	rows, err := tx.Query(ctx, "delete from platform.dead_letters where queue = $1 and ($2::text[] is null or id = any($2)) returning body", queue, ids)
+	rows, err := tx.Query(ctx, `
+with mine as (
+    select id from platform.dead_letters where queue = $1 and ($2::text[] is null or id = any($2))
+       for update skip locked)
+delete from platform.dead_letters l using mine where l.queue = $1 and l.id = mine.id returning l.body`, queue, ids)
 	if err != nil {
 		return nil, fmt.Errorf("deadletter: take: %w", err)
 	}
