@@ -210,6 +210,9 @@ func (s sinkStore) failed(ctx context.Context, p parcel, r sink.Result, next tim
 		if err != nil || tag.RowsAffected() == 0 || !counts { // it took so long that it is somebody else's by now
 			return err
 		}
+		if errors.Is(r.Err, errNoEvent) { // nothing was sent, so the receiver is not to blame
+			return nil
+		}
 		off, err = s.strike(ctx, tx, p, r, before)
 		return err
 	})

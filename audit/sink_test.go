@@ -259,6 +259,18 @@ func TestASinkThatFailsForDaysIsSwitchedOff(t *testing.T) {
 	}
 }
 
+// What retention removed before it was delivered says nothing of the receiver.
+func TestAnEventThatIsGoneIsNotHeldAgainstItsSink(t *testing.T) {
+	t.Parallel()
+	r := receive(t, []string{"nothing.*"}, ok)
+	r.sql(t, "update audit.sinks set failures = 30, failing_since = now() - interval '4 days' where org_id = $1", r.org)
+	r.sql(t, "insert into audit.deliveries (org_id, sink_id, id, event_id, seq) values ($1, $2, $3, $4, 1)", r.org, r.sink, rowid.New(), rowid.New())
+	eventually(t, "it is given up", func() bool { return len(r.log(t, "failed")) == 1 })
+	if row := r.row(t); !row.Enabled || row.Failures != 30 || row.OpenUntil != nil || r.calls() != 0 {
+		t.Errorf("%d calls, %+v", r.calls(), row)
+	}
+}
+
 func TestWhatIsGivenUpIsADeadLetterThatCanBeSentAgain(t *testing.T) {
 	t.Parallel()
 	var works atomic.Bool
