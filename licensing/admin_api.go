@@ -12,6 +12,7 @@ import (
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/catalogue"
+	"encore.app/orgs"
 	"encore.dev/types/uuid"
 )
 
@@ -21,7 +22,7 @@ var flagPattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
 
 // existing refuses with not_found where there is no such organisation.
 func (s store) existing(ctx context.Context, org uuid.UUID) error {
-	ok, err := s.Exists(ctx, org)
+	_, ok, err := orgs.UsageOf(ctx, s.db, org)
 	if err == nil && !ok {
 		err = fault.NotFound("organisation")
 	}

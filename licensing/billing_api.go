@@ -241,6 +241,9 @@ func (s store) newCustomer(ctx context.Context, client *stripesync.Client, delet
 		return c, err
 	}
 	err = s.db.Tx(ctx, tenantdb.Org(deleted.OrgID), func(tx pgx.Tx) error {
+		if err := s.stands(ctx, tx, deleted.OrgID); err != nil {
+			return err
+		}
 		if deleted.ID != "" {
 			return stripesync.Replace(ctx, tx, deleted, id)
 		}

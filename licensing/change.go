@@ -7,6 +7,7 @@ import (
 	"encore.app/authz"
 	"encore.app/authz/principal"
 	"encore.app/infra/platform/etag"
+	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
 	"encore.app/orgs"
@@ -93,10 +94,18 @@ func (s store) revoke(ctx context.Context, org uuid.UUID, d authz.Decision) (out
 	return out, err
 }
 
-// Exists says whether there is such an organisation.
-func (s store) Exists(ctx context.Context, org uuid.UUID) (bool, error) {
-	_, ok, err := orgs.UsageOf(ctx, s.db, org)
-	return ok, err
+// Exists says whether there is such an organisation, and keeps it from being erased until tx ends.
+func (s store) Exists(ctx context.Context, tx pgx.Tx, org uuid.UUID) (bool, error) {
+	return orgs.Stands(ctx, tx, org)
+}
+
+// stands refuses with not_found where Exists says no.
+func (s store) stands(ctx context.Context, tx pgx.Tx, org uuid.UUID) error {
+	ok, err := s.Exists(ctx, tx, org)
+	if err == nil && !ok {
+		err = fault.NotFound("organisation")
+	}
+	return err
 }
 
 // Apply makes what Stripe says the organisation's licence. One that was granted by hand stays.

@@ -107,7 +107,8 @@ func (s store) of(ctx context.Context, scope tenantdb.Scope, org uuid.UUID) (lic
 }
 
 // lock reads the organisation's licence and keeps others from changing it until tx ends. An
-// organisation that never had a row gets one: there is nothing to lock otherwise.
+// organisation that never had a row gets one: there is nothing to lock otherwise. One that is not there,
+// or was erased, is refused with not_found.
 func (s store) lock(ctx context.Context, tx pgx.Tx, org uuid.UUID) (license, error) {
 	f := s.free(org)
 	_, err := tx.Exec(ctx, `insert into licensing.licenses (org_id, tier, seats, source, review_at)
@@ -123,7 +124,7 @@ func (s store) lock(ctx context.Context, tx pgx.Tx, org uuid.UUID) (license, err
 	if err != nil {
 		return license{}, fmt.Errorf("licensing: lock: %w", err)
 	}
-	return l, nil
+	return l, s.stands(ctx, tx, org)
 }
 
 // save writes a locked licence and makes it count.

@@ -6,10 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"encore.app/authz"
 	standin "encore.app/infra/devstack/stripe"
+	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/stripesync"
 	"encore.dev/types/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 func TestALicenceFollowsItsSubscription(t *testing.T) {
@@ -133,10 +136,10 @@ type held struct {
 	reached, goOn chan struct{}
 }
 
-func (h held) Exists(ctx context.Context, org uuid.UUID) (bool, error) {
+func (h held) Exists(ctx context.Context, tx pgx.Tx, org uuid.UUID) (bool, error) {
 	close(h.reached)
 	<-h.goOn
-	return h.store.Exists(ctx, org)
+	return h.store.Exists(ctx, tx, org)
 }
 
 // A worker that lost its lease while it slept applies nothing, however late it wakes up.
@@ -243,5 +246,113 @@ func TestAnAddonAloneHasItsEndToo(t *testing.T) {
 	}
 	if n := len(told(t, a.store, org, "license:expire")); n != 1 {
 		t.Errorf("told %d times", n)
+	}
+}
+
+// erased does to an organisation what its erasure does to it and to what licensing holds of it.
+func erased(t testing.TB, s store, org uuid.UUID, meanwhile func(tx pgx.Tx)) {
+	t.Helper()
+	ctx := context.Background()
+	err := s.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "update orgs.orgs set status = 'suspended', erased_at = now(), slug = 'erased-' || id where id = $1", org); err != nil {
+			return err
+		}
+		if err := eraseOrg(ctx, tx, org); err != nil {
+			return err
+		}
+		if meanwhile != nil {
+			meanwhile(tx)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nothingOf wants nothing of an organisation in licensing, and nobody who waits to be looked at.
+func nothingOf(t testing.TB, s store, org uuid.UUID) {
+	t.Helper()
+	for _, table := range []string{"customers", "licenses", "usage", "drifts"} {
+		if n := value[int](t, s, tenantdb.Org(org), "select count(*)::int from licensing."+table+" where org_id = $1", org); n != 0 {
+			t.Errorf("%d rows in %s", n, table)
+		}
+	}
+	if n := value[int](t, s, tenantdb.Platform(), "select count(*)::int from licensing.sync_queue"); n != 0 {
+		t.Errorf("%d customers are dirty", n)
+	}
+}
+
+// Stripe keeps the customer and its subscriptions; nothing of that makes the organisation come back.
+func TestAnErasedOrganisationStaysErased(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "pro_month", 6)
+	a.changed(t, cus)
+	a.want(t, org, "pro", 6)
+	erased(t, a.store, org, nil)
+	a.changed(t, cus)
+	nothingOf(t, a.store, org)
+	if r := a.reconciled(t); r.Customers != 1 || r.Drifted != 0 {
+		t.Errorf("reconciled %+v", r)
+	}
+	nothingOf(t, a.store, org)
+	if err := a.store.existing(ctx, org); fault.DetailsOf(err).Reason != fault.NotFoundReason {
+		t.Errorf("it is there: %v", err)
+	}
+	if _, err := a.store.newCustomer(ctx, a.client, stripesync.Customer{OrgID: org}); fault.DetailsOf(err).Reason != fault.NotFoundReason {
+		t.Errorf("it is a customer again: %v", err)
+	}
+	nothingOf(t, a.store, org)
+}
+
+// Whoever is at it while the organisation is erased comes too late.
+func TestAnOrganisationIsErasedWhileItsLicenceChanges(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	missing := func(err error) bool { return fault.DetailsOf(err).Reason == fault.NotFoundReason }
+	for name, c := range map[string]struct {
+		known  bool
+		change func(a *account, org uuid.UUID) error
+		want   func(error) bool
+	}{
+		"synchronised": {true, func(a *account, _ uuid.UUID) error { _, err := a.worker.Step(ctx); return err }, nil},
+		"adopted":      {false, func(a *account, _ uuid.UUID) error { _, err := a.worker.Step(ctx); return err }, nil},
+		"granted": {false, func(a *account, org uuid.UUID) error {
+			_, err := a.store.grant(ctx, license{OrgID: org, Tier: "pro", Seats: 3, Source: sourceManual}, 0, authz.Decision{})
+			return err
+		}, missing},
+		"made a customer": {false, func(a *account, org uuid.UUID) error {
+			_, err := a.store.newCustomer(ctx, a.client, stripesync.Customer{OrgID: org})
+			return err
+		}, missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			org, cus := a.customer(t)
+			if c.known {
+				a.changed(t, cus)
+			}
+			a.buy(t, cus, "pro_month", 6)
+			if c.want == nil {
+				if _, err := a.queue().Receive(ctx, stripesync.Event{ID: "evt_1", Type: "t", Customer: cus}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := make(chan error, 1)
+			erased(t, a.store, org, func(tx pgx.Tx) {
+				go func() { done <- c.change(a, org) }()
+				untilBlocking(t, tx)
+			})
+			if err := <-done; c.want == nil && err != nil || c.want != nil && !c.want(err) {
+				t.Errorf("ended with %v", err)
+			}
+			nothingOf(t, a.store, org)
+			if tier, _ := projected(t, a.store, org); tier != "free" {
+				t.Errorf("the tombstone has %s", tier)
+			}
+		})
 	}
 }

@@ -17,6 +17,16 @@ type License struct {
 	Seats *int // nil is no limit
 }
 
+// Stands says whether there is such an organisation that was not erased, and keeps it from being erased
+// until tx ends. Locks on what is held for it are taken before.
+func Stands(ctx context.Context, tx pgx.Tx, org uuid.UUID) (bool, error) {
+	tag, err := tx.Exec(ctx, "select from orgs.orgs where id = $1 and erased_at is null for key share", org)
+	if err != nil {
+		return false, fmt.Errorf("orgs: stands: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
 // ApplyLicense makes an organisation's licence count, in the transaction that changes it. changed is
 // false if it said the same before, or if there is no such organisation.
 func ApplyLicense(ctx context.Context, tx pgx.Tx, org uuid.UUID, l License) (changed bool, err error) {

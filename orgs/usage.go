@@ -21,9 +21,10 @@ select (select count(*) from orgs.projects p where p.org_id = $1 and p.deleted_a
 
 const selectUsage = `
 select (select count(*) from orgs.memberships m where m.org_id = $1), (` + countResources + `)
-  from orgs.orgs o where o.id = $1`
+  from orgs.orgs o where o.id = $1 and o.erased_at is null`
 
-// UsageOf counts what an organisation has; ok is false if there is no such organisation.
+// UsageOf counts what an organisation has; ok is false if there is no such organisation, or if it was
+// erased.
 func UsageOf(ctx context.Context, db *tenantdb.DB, org uuid.UUID) (u Usage, ok bool, err error) {
 	u, err = tenantdb.Row(ctx, db, tenantdb.Org(org), pgx.RowToStructByPos[Usage], selectUsage, org)
 	return found(u, err, "usage")

@@ -61,14 +61,15 @@ func Replace(ctx context.Context, tx pgx.Tx, deleted Customer, customer string) 
 	return nil
 }
 
-func synced(ctx context.Context, tx pgx.Tx, customer, subscription string) error {
-	_, err := tx.Exec(ctx, `
+// synced notes what a customer pays for; linked is false if it is no organisation's any more.
+func synced(ctx context.Context, tx pgx.Tx, customer, subscription string) (linked bool, err error) {
+	tag, err := tx.Exec(ctx, `
 update licensing.customers set subscription_id = $2, synced_at = now(), sync_error = '', failed_at = null where customer_id = $1`,
 		customer, subscription)
 	if err != nil {
-		return fmt.Errorf("stripesync: synced: %w", err)
+		return false, fmt.Errorf("stripesync: synced: %w", err)
 	}
-	return nil
+	return tag.RowsAffected() == 1, nil
 }
 
 func failed(ctx context.Context, tx pgx.Tx, customer, cause string) error {

@@ -34,8 +34,8 @@ type Licences interface {
 	// Apply makes g the organisation's licence, in tx. changed is false if it was already, or if
 	// Stripe has no say in it.
 	Apply(ctx context.Context, tx pgx.Tx, org uuid.UUID, g Grant, why Reason) (changed bool, err error)
-	// Exists says whether there is such an organisation.
-	Exists(ctx context.Context, org uuid.UUID) (bool, error)
+	// Exists says whether there is such an organisation, and keeps it from being erased until tx ends.
+	Exists(ctx context.Context, tx pgx.Tx, org uuid.UUID) (bool, error)
 }
 
 // WorkerConfig is what a Worker needs.
@@ -185,10 +185,12 @@ func (w *Worker) sync(ctx context.Context, j job) error {
 		if err := j.hold(ctx, tx); err != nil {
 			return err
 		}
-		if err := synced(ctx, tx, j.Customer, grant.Subscription); err != nil {
+		linked, err := synced(ctx, tx, j.Customer, grant.Subscription)
+		if err != nil {
 			return err
 		}
-		if err := j.settle(ctx, tx); err != nil {
+		// Its organisation may have been erased meanwhile, or have another customer.
+		if err := j.settle(ctx, tx); err != nil || !linked {
 			return err
 		}
 		changed, err = w.cfg.Licences.Apply(ctx, tx, c.OrgID, grant, j.Reason)
@@ -219,15 +221,15 @@ func (w *Worker) adopt(ctx context.Context, customer string) (c Customer, ok boo
 	if err != nil {
 		return Customer{}, false, nil
 	}
-	if ok, err = w.cfg.Licences.Exists(ctx, org); err != nil || !ok {
-		return Customer{}, false, err
-	}
 	linked := false
 	err = w.tx(ctx, func(tx pgx.Tx) (err error) {
+		if ok, err = w.cfg.Licences.Exists(ctx, tx, org); err != nil || !ok {
+			return err
+		}
 		linked, err = Link(ctx, tx, org, customer)
 		return err
 	})
-	if err != nil {
+	if err != nil || !ok {
 		return Customer{}, false, err
 	}
 	if linked {
