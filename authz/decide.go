@@ -60,7 +60,11 @@ func open() (*deciding, error) {
 		return nil, err
 	}
 	if !store.Embedded() {
-		d.shared = pdp.NewRedis(store)
+		key, err := cacheKey(d.db)
+		if err != nil {
+			return nil, err
+		}
+		d.shared = pdp.NewRedis(store, key)
 		cache.Shared = d.shared
 	}
 	cached, err := pdp.NewCached(cache)

@@ -54,7 +54,7 @@ func BenchmarkLayers(b *testing.B) {
 	opts.ContextTimeoutEnabled = true // as the app has it
 	client := redis.NewClient(opts)
 	b.Cleanup(func() { _ = client.Close() })
-	shared := pdp.NewRedis(client)
+	shared := pdp.NewRedis(client, []byte("key"))
 	b.Cleanup(shared.Close)
 	asked := clientOf(b, pdptest.Addr())
 	chain := func(shared pdp.Shared) (*pdp.Measured, *pdp.Cached) {

@@ -2,8 +2,11 @@ package pdp
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,9 +27,11 @@ const (
 	redisSaveWithin = time.Second
 )
 
-// Redis is a Shared in Redis.
+// Redis is a Shared in Redis. What it keeps is sealed, each answer under its question: whoever can write
+// there can make replicas forget, and not believe.
 type Redis struct {
 	client redis.UniversalClient
+	seals  sync.Pool // of hash.Hash, keyed
 	queue  chan saving
 	paused atomic.Int64 // until then, Unix nanoseconds
 	stop   chan struct{}
@@ -41,9 +46,10 @@ type saving struct {
 	ttl   time.Duration
 }
 
-// NewRedis starts a writer, which Close stops. The client stays its owner's.
-func NewRedis(client redis.UniversalClient) *Redis {
+// NewRedis starts a writer, which Close stops. The client stays its owner's. All replicas have one key.
+func NewRedis(client redis.UniversalClient, key []byte) *Redis {
 	r := &Redis{client: client, queue: make(chan saving, redisQueue), stop: make(chan struct{})}
+	r.seals.New = func() any { return hmac.New(sha256.New, key) }
 	r.writer.Go(r.write)
 	return r
 }
@@ -72,7 +78,7 @@ func (r *Redis) Load(ctx context.Context, keys []Key) [][]byte {
 			r.failed(ctx, err)
 			return nil
 		}
-		return [][]byte{text}
+		return [][]byte{r.open(keys[0], text)}
 	}
 	names := make([]string, len(keys))
 	for i, k := range keys {
@@ -86,10 +92,37 @@ func (r *Redis) Load(ctx context.Context, keys []Key) [][]byte {
 	out := make([][]byte, len(found))
 	for i, v := range found {
 		if text, ok := v.(string); ok {
-			out[i] = []byte(text)
+			out[i] = r.open(keys[i], []byte(text))
 		}
 	}
 	return out
+}
+
+// seal puts before a value what only those can make who have the key.
+func (r *Redis) seal(k Key, value []byte) []byte {
+	return append(r.sum(make([]byte, 0, sha256.Size+len(value)), k, value), value...)
+}
+
+// open is the value that was sealed under k, or nil.
+func (r *Redis) open(k Key, sealed []byte) []byte {
+	if len(sealed) < sha256.Size {
+		return nil
+	}
+	var room [sha256.Size]byte
+	value := sealed[sha256.Size:]
+	if !hmac.Equal(sealed[:sha256.Size], r.sum(room[:0], k, value)) {
+		return nil
+	}
+	return value
+}
+
+func (r *Redis) sum(dst []byte, k Key, value []byte) []byte {
+	mac := r.seals.Get().(hash.Hash)
+	defer r.seals.Put(mac)
+	mac.Reset()
+	mac.Write(k[:])
+	mac.Write(value)
+	return mac.Sum(dst)
 }
 
 // bounded is ctx with redisWithin as its deadline. A connection that is there holds to the deadline by
@@ -121,7 +154,7 @@ func (r *Redis) Save(k Key, value []byte, ttl time.Duration) {
 		return
 	}
 	select {
-	case r.queue <- saving{k.name(), value, ttl}:
+	case r.queue <- saving{k.name(), r.seal(k, value), ttl}:
 	default:
 		sharedDropped.Inc()
 	}

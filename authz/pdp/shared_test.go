@@ -2,6 +2,7 @@ package pdp_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"slices"
@@ -34,7 +35,7 @@ func store(t *testing.T) (*miniredis.Miniredis, *pdp.Redis) {
 	if err := client.Ping(t.Context()).Err(); err != nil { // connects, for which a look does not wait
 		t.Fatal(err)
 	}
-	shared := pdp.NewRedis(client)
+	shared := pdp.NewRedis(client, []byte("key"))
 	t.Cleanup(func() { shared.Close(); _ = client.Close() })
 	return server, shared
 }
@@ -168,9 +169,7 @@ func TestWhatRedisSaysIsNotTakenOnTrust(t *testing.T) {
 				t.Fatal(err)
 			}
 			kept(t, server, 1)
-			if err := server.Set(server.Keys()[0], text); err != nil {
-				t.Fatal(err)
-			}
+			put(t, server, shared, text)
 			d, err := replica(t, &next, shared, nil).Check(t.Context(), p, res, "delete")
 			if err != nil || d.Allowed || d.Cached != "" {
 				t.Errorf("got %+v %v", d, err)
@@ -189,12 +188,62 @@ func TestAWholeValueIsBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept(t, server, 1)
-	if err := server.Set(server.Keys()[0], "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00"); err != nil {
-		t.Fatal(err)
-	}
+	put(t, server, shared, "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00")
 	d, err := replica(t, &next, shared, nil).Check(t.Context(), p, res, "delete")
 	if err != nil || !d.Allowed || d.ID != "x" || d.Cached != pdp.LayerRedis {
 		t.Errorf("got %+v %v", d, err)
+	}
+}
+
+// put replaces the one answer that is kept, under its seal.
+func put(t *testing.T, server *miniredis.Miniredis, shared *pdp.Redis, text string) {
+	t.Helper()
+	name := server.Keys()[0]
+	raw, err := hex.DecodeString(strings.TrimPrefix(name, "authz:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Set(name, string(shared.Seal(pdp.Key(raw), []byte(text)))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever writes to Redis without the key is not believed: neither what they made up, nor an answer to
+// another question.
+func TestAnAnswerIsBelievedUnderItsSealAlone(t *testing.T) {
+	t.Parallel()
+	server, shared := store(t)
+	var next decider
+	p, res := member("tenantry-app", nil, "member"), resource("project", nil)
+	first := replica(t, &next, shared, nil)
+	if d, err := first.Check(t.Context(), p, res, "read"); err != nil || !d.Allowed {
+		t.Fatalf("got %+v %v", d, err)
+	}
+	kept(t, server, 1)
+	allowed, err := server.Get(server.Keys()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Check(t.Context(), p, res, "delete"); err != nil {
+		t.Fatal(err)
+	}
+	kept(t, server, 2)
+	for name, text := range map[string]string{
+		"made up":                     "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00",
+		"made up, with some seal":     strings.Repeat("s", 32) + "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00",
+		"of another question":         allowed,
+		"under another's seal":        allowed[:32] + "d1\xfe\xff\xff\xff\xff\xff\x1ft\x01x\x00\x00\x00\x00\x00",
+		"nothing but a seal's length": strings.Repeat("s", 32),
+	} {
+		for _, key := range server.Keys() {
+			if err := server.Set(key, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := replica(t, &next, shared, nil).Check(t.Context(), p, res, "delete")
+		if err != nil || d.Allowed { // an honest denial may be there again already
+			t.Errorf("%s: got %+v %v", name, d, err)
+		}
 	}
 }
 
@@ -319,7 +368,7 @@ func TestTheConfiguredRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(opts)
-	shared := pdp.NewRedis(client)
+	shared := pdp.NewRedis(client, []byte("key"))
 	t.Cleanup(func() { shared.Close(); _ = client.Close() })
 	var next decider
 	p := member("tenantry-app", func(c *principal.Caller, _ *principal.Tenant) { c.UserID = t.Name() + time.Now().String() }, "member")

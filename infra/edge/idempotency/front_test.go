@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"testing"
+	"time"
 
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/rowid"
@@ -54,6 +55,26 @@ func TestARepeatNeedsNoPostgresOrNoRedis(t *testing.T) {
 				t.Errorf("something else: %v", err)
 			}
 		})
+	}
+}
+
+func TestGarbageInFrontIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	ctx, r := context.Background(), request(rowid.New().String())
+	_, a, _, err := Claim(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Keep(ctx, []byte("yes")); err != nil {
+		t.Fatal(err)
+	}
+	for _, garbage := range []int{1, sha256.Size, sha256.Size + 1, 200} {
+		if err := inFront().redis.Set(ctx, frontKey(r.hash("id")), make([]byte, garbage), time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, a, kept, err := Claim(ctx, r); err != nil || a != nil || string(kept) != "yes" {
+			t.Errorf("%d bytes of it: got %q, %v", garbage, kept, err)
+		}
 	}
 }
 

@@ -89,7 +89,9 @@ func Claim(ctx context.Context, r Request) (held context.Context, a *Attempt, ke
 		if err == nil {
 			results.WithLabelValues("replayed").Inc()
 		}
-		return ctx, nil, kept, err
+		if !errors.Is(err, errSealed) { // what does not open is nothing of ours, and Postgres knows
+			return ctx, nil, kept, err
+		}
 	}
 	if a.leave, err = turn(ctx); err != nil {
 		return ctx, nil, nil, err
@@ -154,11 +156,15 @@ func (a *Attempt) claim(ctx context.Context) (kept []byte, err error) {
 
 // answer is what was kept, for a request that asks for the same.
 func (a *Attempt) answer(fingerprint, sealed []byte) ([]byte, error) {
+	kept, err := a.unseal(sealed)
+	if err != nil {
+		return nil, err
+	}
 	if subtle.ConstantTimeCompare(fingerprint, a.fingerprint[:]) != 1 {
 		results.WithLabelValues("reused").Inc()
 		return nil, fault.KeyReused()
 	}
-	return a.unseal(sealed)
+	return kept, nil
 }
 
 // Keep ends the attempt with its answer: what was written counts, and so does the answer, or neither.
@@ -198,14 +204,16 @@ func (a *Attempt) end(ctx context.Context, answer []byte, effect bool) error {
 func (a *Attempt) unseal(sealed []byte) ([]byte, error) {
 	n := a.seal.NonceSize()
 	if len(sealed) < n {
-		return nil, errors.New("idempotency: kept answer is cut short")
+		return nil, errSealed
 	}
 	answer, err := a.seal.Open(nil, sealed[:n], sealed[n:], a.id[:])
 	if err != nil {
-		return nil, fmt.Errorf("idempotency: kept answer: %w", err)
+		return nil, errSealed
 	}
 	return answer, nil
 }
+
+var errSealed = errors.New("idempotency: a kept answer does not open")
 
 func newSeal(key [sha256.Size]byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
