@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -354,5 +355,38 @@ func TestAnOrganisationIsErasedWhileItsLicenceChanges(t *testing.T) {
 				t.Errorf("the tombstone has %s", tier)
 			}
 		})
+	}
+}
+
+// An erasure waits for whoever changes what licensing holds, at the first row that they take, and they
+// not for it.
+func TestAnErasureLocksInTheOrderOfTheWorkers(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "pro_month", 6)
+	a.changed(t, cus)
+	if err := a.store.meter(ctx, org, "exports_per_day", 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []string{"usage", "customers", "licenses"} {
+		done := make(chan error, 1)
+		err := a.store.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "select from licensing."+first+" where org_id = $1 for update", org); err != nil {
+				return err
+			}
+			go func() {
+				done <- a.store.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error { return lockOrg(ctx, tx, org) })
+			}()
+			untilBlocking(t, tx)
+			if first == "usage" { // whoever admits something adds it, which refers to the organisation
+				return a.store.stands(ctx, tx, org)
+			}
+			_, err := a.store.lock(ctx, tx, org)
+			return err
+		})
+		if err := errors.Join(err, <-done); err != nil {
+			t.Errorf("%s: %v", first, err)
+		}
 	}
 }

@@ -269,19 +269,23 @@ func TestAWriteThatNamesNoVersionIsMadeAgain(t *testing.T) {
 	}
 }
 
-// whileHeld runs fn while a transaction of the organisation has done what sql says, and ends that once
-// fn waits for it.
-func (h house) whileHeld(fn func() error, sql string, args ...any) error {
+// whileHeld runs fn while a transaction of the organisation has done what first says of id; once fn waits
+// for it, it does what then says, and ends.
+func (h house) whileHeld(fn func() error, first, then string, id uuid.UUID) error {
 	h.t.Helper()
 	ctx, done := context.Background(), make(chan error, 1)
 	err := open().db.Tx(ctx, tenantdb.Org(h.org), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sql, args...); err != nil {
+		if _, err := tx.Exec(ctx, first, id); err != nil {
 			return err
 		}
 		go func() { done <- fn() }()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			var waits bool
-			if err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits); err != nil || waits {
+			if err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits); err != nil {
+				return err
+			}
+			if waits {
+				_, err := tx.Exec(ctx, then, id)
 				return err
 			}
 			if time.Now().After(deadline) {
@@ -300,7 +304,7 @@ func TestAnInvitationIsAcceptedWhileItsTeamIsDeleted(t *testing.T) {
 	i := h.invite()
 	i.TeamIDs = []uuid.UUID{going, staying}
 	accept := func() error { return open().accept(ctx, i, user, h.event(ctx)) }
-	if err := h.whileHeld(accept, "delete from orgs.teams where id = $1", going); err != nil {
+	if err := h.whileHeld(accept, "delete from orgs.teams where id = $1", "select $1::uuid", going); err != nil {
 		t.Fatal(err)
 	}
 	if n := countRows(t, tenantdb.Org(h.org), "orgs.team_memberships", "user_id = $1 and team_id = $2", user, staying); n != 1 {

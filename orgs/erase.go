@@ -36,6 +36,11 @@ func (s *Service) erase(ctx context.Context, org uuid.UUID, d authz.Decision, wi
 		return o, err
 	}
 	err = s.store.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+		for _, h := range holdings {
+			if err := h.Lock(ctx, tx, org); err != nil {
+				return err
+			}
+		}
 		if o, err = locked(ctx, tx, org); err != nil || o.ErasedAt != nil {
 			return err
 		}

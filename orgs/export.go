@@ -185,11 +185,11 @@ func (x export) succeeded(ctx context.Context, seen moment, m archive.Manifest) 
 		return err
 	}
 	return x.store.db.Tx(ctx, tenantdb.Org(x.org), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "update orgs.orgs set exported_at = $3 where id = $1 and suspended_at = $2",
-			x.org, seen.suspendedAt, seen.at); err != nil {
+		if err := quota.Meter(ctx, tx, x.org, quota.Exports, 1); err != nil { // before the row, as everywhere
 			return err
 		}
-		if err := quota.Meter(ctx, tx, x.org, quota.Exports, 1); err != nil {
+		if _, err := tx.Exec(ctx, "update orgs.orgs set exported_at = $3 where id = $1 and suspended_at = $2",
+			x.org, seen.suspendedAt, seen.at); err != nil {
 			return err
 		}
 		return e.Record(ctx, tx)

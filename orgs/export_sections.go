@@ -16,6 +16,9 @@ import (
 type Holding struct {
 	// Archive writes it, in the snapshot of an export.
 	Archive func(ctx context.Context, tx pgx.Tx, org uuid.UUID, out *archive.Writer) error
+	// Lock keeps others from changing it until tx ends. Those who change it go on to the organisation's
+	// own row, so this comes before that row is locked.
+	Lock func(ctx context.Context, tx pgx.Tx, org uuid.UUID) error
 	// Erase deletes it, in the transaction that erases the organisation.
 	Erase func(ctx context.Context, tx pgx.Tx, org uuid.UUID) error
 }

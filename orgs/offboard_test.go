@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"encore.app/authz"
+	"encore.app/infra/platform/archive"
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
@@ -88,6 +89,40 @@ func TestAnErasedOrganisationLeavesATombstoneAndHashes(t *testing.T) {
 	}
 	if err := status(t, b.org, "suspended", "active"); !errors.Is(err, errErased) {
 		t.Errorf("it came back: %v", err)
+	}
+}
+
+// What a service above this one holds, which is no part of this test binary.
+func init() {
+	Hold(Holding{
+		Archive: func(context.Context, pgx.Tx, uuid.UUID, *archive.Writer) error { return nil },
+		Lock: func(ctx context.Context, tx pgx.Tx, org uuid.UUID) error {
+			_, err := tx.Exec(ctx, "select from licensing.licenses where org_id = $1 for update", org)
+			return err
+		},
+		Erase: func(context.Context, pgx.Tx, uuid.UUID) error { return nil },
+	})
+}
+
+// Whoever changes a licence holds it and goes on to the organisation: an erasure waits for them, and
+// they not for it.
+func TestAnOrganisationIsErasedBehindAChangeOfItsLicence(t *testing.T) {
+	t.Parallel()
+	b, service := setup(t), &Service{store: open()}
+	if err := status(t, b.org, "active", "suspended"); err != nil {
+		t.Fatal(err)
+	}
+	erase := func() error {
+		_, err := service.erase(context.Background(), b.org, authz.Decision{}, true)
+		return err
+	}
+	err := house{t: t, org: b.org}.whileHeld(erase,
+		"select from licensing.licenses where org_id = $1 for update", "update orgs.orgs set license_tier = 'pro' where id = $1", b.org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := open().offboarding(context.Background(), b.org); err != nil || o.ErasedAt == nil {
+		t.Errorf("got %+v, %v", o, err)
 	}
 }
 
