@@ -143,6 +143,7 @@ func TestRowLevelSecurityHoldsWithoutThePredicate(t *testing.T) {
 var shared = map[string]string{
 	"audit.instance":            "the id of this database",
 	"audit.person_keys":         "keys of people, who belong to several tenants",
+	"authz.cache_key":           "a key of the replicas",
 	"authz.epochs":              "how often something changed",
 	"edge.idempotency_keys":     "answers, each encrypted under its caller's key",
 	"identity.logout_tokens":    "tokens that were used",
