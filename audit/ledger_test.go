@@ -190,19 +190,21 @@ func TestErasingAPersonLeavesEveryProofValid(t *testing.T) {
 	if err != nil || before.IP != "192.0.2.1" || !bytes.Contains(before.Changes, []byte("gone@example.test")) {
 		t.Fatalf("%+v, %v", before, err)
 	}
-	dead := newEvent(org)
-	dead.IP = "192.0.2.1"
-	tell(0, &dead)
-	err = s.store.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
-		if err := dead.Record(ctx, tx); err != nil {
-			return err
+	var dead [2]event.Event // one before and one after
+	for i := range dead {
+		dead[i] = newEvent(org)
+		dead[i].IP = "192.0.2.1"
+		tell(0, &dead[i])
+		if err := Record(ctx, dead[i]); err != nil {
+			t.Fatal(err)
 		}
-		_, err := tx.Exec(ctx, "update platform.outbox set dead_at = now() where id = $1", dead.ID)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
+	die := func(e event.Event) {
+		if err := exec(t, tenantdb.Scope{}, "update platform.outbox set dead_at = now() where id = $1", e.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	die(dead[0])
 	for range 2 { // again changes nothing
 		err := s.store.db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error { return ErasePerson(ctx, tx, gone) })
 		if err != nil {
@@ -211,16 +213,24 @@ func TestErasingAPersonLeavesEveryProofValid(t *testing.T) {
 	}
 	late := newStore(testDB()) // another replica, whose writers never knew the key
 	fill(t, late, org, 1, tell)
-	left, err := tenantdb.Row(ctx, s.store.db, tenantdb.Scope{}, pgx.RowTo[[]byte], "delete from platform.outbox where id = $1 returning payload", dead.ID)
-	if err != nil || bytes.Contains(left, []byte("gone@example")) || bytes.Contains(left, []byte("192.0.2.1")) || !bytes.Contains(left, []byte(`"stays"`)) {
-		t.Fatalf("what died on its way to the log: %s, %v", left, err)
-	}
-	var again event.Event
-	if err := json.Unmarshal(left, &again); err != nil {
-		t.Fatal(err)
-	}
-	if err := late.append(ctx, again); err != nil {
-		t.Fatal(err)
+	for i, e := range dead {
+		if i > 0 {
+			die(e)
+			if err := s.store.scrub(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := tenantdb.Row(ctx, s.store.db, tenantdb.Scope{}, pgx.RowTo[[]byte], "delete from platform.outbox where id = $1 returning payload", e.ID)
+		if err != nil || bytes.Contains(left, []byte("gone@example")) || bytes.Contains(left, []byte("192.0.2.1")) || !bytes.Contains(left, []byte(`"stays"`)) {
+			t.Fatalf("what died on its way to the log: %s, %v", left, err)
+		}
+		var again event.Event
+		if err := json.Unmarshal(left, &again); err != nil {
+			t.Fatal(err)
+		}
+		if err := late.append(ctx, again); err != nil {
+			t.Fatal(err)
+		}
 	}
 	number(t, late, org)
 
@@ -231,13 +241,13 @@ func TestErasingAPersonLeavesEveryProofValid(t *testing.T) {
 			t.Errorf("%s, %v", shown, err)
 		}
 	}
-	if r := verify(t, s, exported(t, s, org, "proofs=true"), &earlier); !r.OK() || r.Entries != 5 {
+	if r := verify(t, s, exported(t, s, org, "proofs=true"), &earlier); !r.OK() || r.Entries != 6 {
 		t.Errorf("%+v", r)
 	}
 	// Nothing that the database still has of the person can be read.
 	var all []string
 	all, err = tenantdb.Rows(ctx, s.store.db, tenantdb.Org(org), pgx.RowTo[string], "select e::text from audit.events e where org_id = $1", org)
-	if err != nil || len(all) != 5 || strings.Contains(strings.Join(all, ""), "gone@example") || strings.Contains(strings.Join(all, ""), "192.0.2.1") {
+	if err != nil || len(all) != 6 || strings.Contains(strings.Join(all, ""), "gone@example") || strings.Contains(strings.Join(all, ""), "192.0.2.1") {
 		t.Errorf("%v, %v", all, err)
 	}
 }

@@ -7,13 +7,17 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"encore.app/audit/event"
 	"encore.app/audit/ledger"
+	"encore.app/infra/platform/outbox"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
 	"github.com/hashicorp/golang-lru/v2/expirable"
@@ -23,8 +27,8 @@ import (
 // ErasePerson makes everything personal that the log holds of a user unreadable, for good, by
 // destroying the key that it is sealed and salted with. The entries, their numbers and their hashes
 // stay, and so does every proof. What is still on its way to the log arrives without the person's
-// data, and what died on the way loses it at once, for nobody says when it will be sent again. Erasing
-// again changes nothing.
+// data, and what died on the way loses it at once, for nobody says when it will be sent again; what dies
+// later loses it within minutes. Erasing again changes nothing.
 func ErasePerson(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
 	if user == uuid.Nil {
 		return errors.New("audit: erase: nobody")
@@ -33,7 +37,7 @@ func ErasePerson(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
 insert into audit.person_keys (subject, erased_at) values ($1, now())
 on conflict (subject) do update set key = null, erased_at = now() where person_keys.key is not null`, user)
 	if err == nil {
-		_, err = tx.Exec(ctx, scrubDead, event.Topic, user.String())
+		err = scrubDead(ctx, tx)
 	}
 	if err != nil {
 		return fmt.Errorf("audit: erase: %w", err)
@@ -41,18 +45,66 @@ on conflict (subject) do update set key = null, erased_at = now() where person_k
 	return nil
 }
 
-// scrubDead empties what dead events say of a person. The names of the fields stay: the log says what
-// was erased.
-const scrubDead = `
-update platform.outbox
-   set payload = jsonb_set(
-       case when payload->>'person' = $2 then jsonb_set(payload, '{ip}', '""') else payload end,
-       '{personal}', coalesce((
-           select jsonb_agg(case when p->>'subject' <> $2 then p else jsonb_set(p, '{fields}', coalesce(
-                      (select jsonb_object_agg(name, null) from jsonb_object_keys(p->'fields') name), '{}')) end)
-             from jsonb_array_elements(payload->'personal') p), '[]'))
- where topic = $1 and dead_at is not null
-   and (payload->>'person' = $2 or payload->'personal' @> jsonb_build_array(jsonb_build_object('subject', $2::text)))`
+// scrub takes what is personal of erased persons out of events that have died since.
+func (s store) scrub(ctx context.Context) error {
+	err := s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { return scrubDead(ctx, tx) })
+	if err != nil {
+		return fmt.Errorf("audit: scrub: %w", err)
+	}
+	return nil
+}
+
+func scrubDead(ctx context.Context, tx pgx.Tx) error {
+	return outbox.RewriteDead(ctx, tx, event.Topic, func(ctx context.Context, payloads []json.RawMessage) error {
+		events := make([]event.Event, len(payloads))
+		persons := map[uuid.UUID]bool{}
+		for i, text := range payloads {
+			if err := json.Unmarshal(text, &events[i]); err != nil { // it is none, and died of that
+				events[i] = event.Event{}
+				continue
+			}
+			if p := events[i].Person; p != nil {
+				persons[*p] = true
+			}
+			for _, p := range events[i].Personal {
+				persons[p.Subject] = true
+			}
+		}
+		erased, err := collect(ctx, tx, pgx.RowTo[uuid.UUID],
+			"select subject from audit.person_keys where subject = any($1) and erased_at is not null", slices.Collect(maps.Keys(persons)))
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			if !blank(&events[i], erased) {
+				continue
+			}
+			if payloads[i], err = json.Marshal(events[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// blank empties what e says of those who have been erased. The names of the fields stay: the log says
+// what was erased.
+func blank(e *event.Event, erased []uuid.UUID) (changed bool) {
+	if e.Person != nil && e.IP != "" && slices.Contains(erased, *e.Person) {
+		e.IP, changed = "", true
+	}
+	for _, p := range e.Personal {
+		if !slices.Contains(erased, p.Subject) {
+			continue
+		}
+		for name, value := range p.Fields {
+			if string(value) != "null" {
+				p.Fields[name], changed = json.RawMessage("null"), true
+			}
+		}
+	}
+	return changed
+}
 
 // personKey is what one person's values are sealed and salted with; nil once they are erased.
 type personKey []byte

@@ -26,6 +26,8 @@ const (
 	archiveEvery = 5 * time.Second
 	// adoptEvery is how often events are looked for that an older version wrote.
 	adoptEvery = 5 * time.Second
+	// scrubEvery is how long an event that dies on its way may keep what it says of erased persons.
+	scrubEvery = 5 * time.Minute
 	// lagEvery is how often it is measured how far the numbers are behind.
 	lagEvery = 5 * time.Second
 )
@@ -82,6 +84,7 @@ func (q *sequencer) start() {
 	q.done.Go(func() { q.loop(ctx, sequencePoll, q.wake, q.pass) })
 	q.done.Go(func() { q.loop(ctx, archiveEvery, nil, q.put) })
 	q.done.Go(func() { q.loop(ctx, adoptEvery, nil, q.store.adopt) })
+	q.done.Go(func() { q.loop(ctx, scrubEvery, nil, q.store.scrub) })
 	q.done.Go(func() { q.loop(ctx, lagEvery, nil, q.measure) })
 }
 

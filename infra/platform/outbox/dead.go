@@ -1,7 +1,9 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -75,4 +77,79 @@ func Purge(ctx context.Context, tx pgx.Tx, topic string, ids []uuid.UUID) (int, 
 		return 0, fmt.Errorf("outbox: purge: %w", err)
 	}
 	return int(tag.RowsAffected()), nil
+}
+
+// rewriteAtOnce is how many dead messages are in memory at once.
+const rewriteAtOnce = 500
+
+// RewriteDead goes through the dead messages of a topic and keeps what rewrite makes of their payloads,
+// which come some at a time. It may see one twice: nobody has to wait for messages that stay as they are.
+func RewriteDead(ctx context.Context, tx pgx.Tx, topic string, rewrite func(context.Context, []json.RawMessage) error) error {
+	for after := uuid.Nil; ; {
+		page, err := readDead(ctx, tx, "select id, payload from platform.outbox where topic = $1 and dead_at is not null and id > $2 order by id limit $3",
+			topic, after, rewriteAtOnce)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		after = page[len(page)-1].ID
+		changed, err := rewritten(ctx, page, rewrite)
+		if err != nil {
+			return err
+		}
+		if len(changed) == 0 {
+			continue
+		}
+		ids := make([]uuid.UUID, len(changed))
+		for i, m := range changed {
+			ids[i] = m.ID
+		}
+		page, err = readDead(ctx, tx, "select id, payload from platform.outbox where id = any($1) and dead_at is not null order by id for update", ids)
+		if err != nil {
+			return err
+		}
+		if changed, err = rewritten(ctx, page, rewrite); err != nil {
+			return err
+		}
+		var batch pgx.Batch
+		for _, m := range changed {
+			batch.Queue("update platform.outbox set payload = $2 where id = $1", m.ID, m.Payload)
+		}
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return fmt.Errorf("outbox: rewrite: %w", err)
+		}
+	}
+}
+
+type deadMessage struct {
+	ID      uuid.UUID
+	Payload json.RawMessage
+}
+
+func readDead(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]deadMessage, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: rewrite: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[deadMessage])
+	if err != nil {
+		return nil, fmt.Errorf("outbox: rewrite: %w", err)
+	}
+	return found, nil
+}
+
+// rewritten are those messages that rewrite changes.
+func rewritten(ctx context.Context, messages []deadMessage, rewrite func(context.Context, []json.RawMessage) error) (changed []deadMessage, err error) {
+	payloads := make([]json.RawMessage, len(messages))
+	for i, m := range messages {
+		payloads[i] = m.Payload
+	}
+	if err := rewrite(ctx, payloads); err != nil {
+		return nil, err
+	}
+	for i, m := range messages {
+		if !bytes.Equal(payloads[i], m.Payload) {
+			changed = append(changed, deadMessage{m.ID, payloads[i]})
+		}
+	}
+	return changed, nil
 }
