@@ -302,6 +302,42 @@ func TestRetentionDropsPayloadsAndNoHash(t *testing.T) {
 	}
 }
 
+// A log in which nothing happens comes to rest.
+func TestRetentionAnnouncesNoAnnouncement(t *testing.T) {
+	t.Parallel()
+	ctx, s, org := context.Background(), testService(t), rowid.New()
+	fill(t, s.store, org, 3)
+	earlier := checkpointOf(t, s, org)
+	run := func() {
+		t.Helper()
+		state, err := s.store.log(ctx, org)
+		if err == nil { // everything is older than this
+			err = s.store.retain(ctx, retained{Org: org, Size: state.Size}, time.Now().AddDate(0, 0, 1))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, s.store, org)
+		number(t, s.store, org)
+	}
+	for range 4 {
+		run()
+	}
+	left := mustSearch(t, s.store, filter{org: &org, limit: 20})
+	if len(left) != 1 || left[0].Seq != 4 || left[0].Action != ledger.RetentionAction {
+		t.Errorf("left: %+v", left)
+	}
+	fill(t, s.store, org, 1)
+	run()
+	run()
+	if left = mustSearch(t, s.store, filter{org: &org, limit: 20}); len(left) != 1 || left[0].Seq != 6 {
+		t.Errorf("left then: %+v", left)
+	}
+	if r := verify(t, s, exported(t, s, org, "proofs=true"), &earlier); !r.OK() || r.Pruned != 5 || r.Entries != 6 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // deliver carries what is in the outbox for one log there, as the relay and the topic do.
 func deliver(t *testing.T, s store, org uuid.UUID) {
 	t.Helper()

@@ -91,6 +91,13 @@ select l.seq from audit.leaves l join audit.events e on e.org_id = l.org_id and 
  where l.org_id = $1 and l.seq > $2 and e.occurred_at >= $3
  order by l.seq limit 1`
 
+	// An announcement alone is no reason for another one, which would be the next reason.
+	lastToGo = `
+select l.seq from audit.leaves l join audit.events e on e.org_id = l.org_id and e.id = l.event_id
+ where l.org_id = $1 and l.seq > $2 and l.seq < $3
+   and not (e.action = '` + ledger.RetentionAction + `' and e.actor_id = '` + ledger.RetentionActor + `')
+ order by l.seq desc limit 1`
+
 	prune = `
 delete from audit.events e using audit.leaves l
  where l.org_id = $1 and l.seq > $2 and l.seq <= $3 and e.org_id = l.org_id and e.id = l.event_id`
@@ -111,10 +118,17 @@ func (s store) retain(ctx context.Context, r retained, before time.Time) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		first, err = r.Size+1, nil
 	}
-	if err != nil || first-1 <= through {
+	if err != nil {
 		return err
 	}
-	return s.announce(ctx, r.Org, first-1)
+	last, err := tenantdb.Row(ctx, s.db, scopeOf(r.Org), pgx.RowTo[int64], lastToGo, r.Org, through, first)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.announce(ctx, r.Org, last)
 }
 
 func (s store) prune(ctx context.Context, org uuid.UUID, from, through int64) error {
