@@ -14,6 +14,7 @@ import (
 
 	"encore.app/audit/event"
 	"encore.app/audit/ledger"
+	"encore.app/authz"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
@@ -299,6 +300,58 @@ func TestRetentionDropsPayloadsAndNoHash(t *testing.T) {
 	p, err := s.proof(ctx, org, events[0].ID)
 	if err != nil || p.LeafIndex != 0 {
 		t.Errorf("the proof of an event without payload: %+v, %v", p, err)
+	}
+}
+
+// A decision is kept for as long as an event names it.
+func TestRetentionDropsDecisionsWithTheirLastEvent(t *testing.T) {
+	t.Parallel()
+	ctx, s, org := context.Background(), testService(t), rowid.New()
+	before := time.Now().AddDate(0, 0, -30).Truncate(time.Microsecond)
+	gone, shared, kept := "gone-"+org.String(), "shared-"+org.String(), "kept-"+org.String()
+	decisions := []string{gone, shared, shared, kept}
+	fill(t, s.store, org, len(decisions), func(i int, e *event.Event) {
+		e.DecisionID = decisions[i]
+		e.OccurredAt = before.Add(time.Duration(i)*time.Second - 1500*time.Millisecond) // the first two are too old
+	})
+	left := func() []string {
+		t.Helper()
+		ids, err := tenantdb.Rows(ctx, s.store.db, tenantdb.Platform(), pgx.RowTo[string],
+			"select decision_id from authz.decisions where decision_id like '%' || $1::text order by 1", org.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	decide := func(log uuid.UUID, id string) {
+		t.Helper()
+		err := exec(t, scopeOf(log), `
+insert into authz.decisions (org_id, decision_id, resource_kind, resource_id, action, allowed, principal, resource,
+       reasons, policy, rules, derived_roles, digest, cached)
+values ($1, $2, 'org', '', 'read', true, '{}', '{}', '{}', '', '{}', '{}', '', '')`, log, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{gone, shared, kept} {
+		decide(org, id)
+	}
+	if err := s.store.prune(ctx, org, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); !slices.Equal(got, []string{kept, shared}) {
+		t.Errorf("left: %v", got)
+	}
+	if err := s.store.prune(ctx, org, 2, 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); !slices.Equal(got, []string{kept}) {
+		t.Errorf("left then: %v", got)
+	}
+	decide(uuid.Nil, gone)
+	err := s.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error { return authz.Forget(ctx, tx, uuid.Nil, []string{gone, kept}) })
+	if got := left(); err != nil || !slices.Equal(got, []string{kept}) {
+		t.Errorf("of the platform's own log: %v, %v", got, err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"encore.app/audit/event"
@@ -100,7 +102,15 @@ select l.seq from audit.leaves l join audit.events e on e.org_id = l.org_id and 
 
 	prune = `
 delete from audit.events e using audit.leaves l
- where l.org_id = $1 and l.seq > $2 and l.seq <= $3 and e.org_id = l.org_id and e.id = l.event_id`
+ where l.org_id = $1 and l.seq > $2 and l.seq <= $3 and e.org_id = l.org_id and e.id = l.event_id
+returning e.decision_id, e.occurred_at`
+
+	// Decisions are remembered for seconds, so events that share one happened close together.
+	unnamed = `
+select id from unnest($2::text[]) id
+ where id not in (
+       select decision_id from audit.events
+        where org_id = $1 and decision_id = any($2) and occurred_at <= $3::timestamptz + interval '1 day')`
 )
 
 // retain removes what was announced, and announces what is older than before.
@@ -131,13 +141,30 @@ func (s store) retain(ctx context.Context, r retained, before time.Time) error {
 	return s.announce(ctx, r.Org, last)
 }
 
+// prune removes payloads, and the decisions that no other event names.
 func (s store) prune(ctx context.Context, org uuid.UUID, from, through int64) error {
+	type event struct {
+		DecisionID string
+		OccurredAt time.Time
+	}
 	err := s.db.Tx(ctx, scopeOf(org), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select set_config('app.audit_prune', 'on', true)"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, prune, org, from, through)
-		return err
+		gone, err := collect(ctx, tx, pgx.RowToStructByPos[event], prune, org, from, through)
+		if err != nil || len(gone) == 0 {
+			return err
+		}
+		newest := slices.MaxFunc(gone, func(a, b event) int { return a.OccurredAt.Compare(b.OccurredAt) }).OccurredAt
+		named := map[string]bool{}
+		for _, e := range gone {
+			named[e.DecisionID] = true
+		}
+		free, err := collect(ctx, tx, pgx.RowTo[string], unnamed, org, slices.Collect(maps.Keys(named)), newest)
+		if err != nil {
+			return err
+		}
+		return authz.Forget(ctx, tx, org, free)
 	})
 	if err != nil {
 		return err

@@ -45,6 +45,15 @@ func Keep(ctx context.Context, tx pgx.Tx, org uuid.UUID, decisionID string) erro
 	return nil
 }
 
+// Forget removes what Keep stored of an organisation's decisions, in tx: no event names them any more.
+func Forget(ctx context.Context, tx pgx.Tx, org uuid.UUID, decisionIDs []string) error {
+	_, err := tx.Exec(ctx, "delete from authz.decisions where org_id = $1 and decision_id = any($2)", org, decisionIDs)
+	if err != nil {
+		return fmt.Errorf("authz: forget decisions: %w", err)
+	}
+	return nil
+}
+
 // decided are the decisions of one id whose questions are known.
 func (t *Trail) decided(id string) []Decision {
 	t.mu.Lock()
