@@ -52,6 +52,10 @@ func newArchive(s store, b bucket, keys *ledger.Keys) (*archive, error) {
 // errContradiction says that a log does not continue what it was when its last checkpoint was archived.
 var errContradiction = errors.New("audit: the log contradicts an archived checkpoint")
 
+// errUnreadable says that the bucket has a checkpoint of a log and does not show it, or not one that can be
+// verified.
+var errUnreadable = errors.New("audit: an archived checkpoint cannot be read")
+
 // archiveBatch is how many logs one turn sees to.
 const archiveBatch = 200
 
@@ -119,11 +123,11 @@ func (a *archive) before(ctx context.Context, u unarchived) (ledger.Checkpoint, 
 	}
 	text, err := download(ctx, a.bucket, newest)
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return ledger.Checkpoint{}, fmt.Errorf("%w: %s: %w", errUnreadable, newest, err)
 	}
 	c, err := ledger.OpenCheckpoint(text, a.verifiers)
 	if err != nil { // signed by a key that is not in use any more and was not kept as retired
-		return ledger.Checkpoint{}, fmt.Errorf("%s: %w", newest, err)
+		return ledger.Checkpoint{}, fmt.Errorf("%w: %s: %w", errUnreadable, newest, err)
 	}
 	return c, nil
 }

@@ -205,21 +205,23 @@ func (q *sequencer) accuse(org uuid.UUID, err error) {
 	}
 }
 
-// put archives new checkpoints.
+// put archives new checkpoints. A log whose archive cannot be read holds up no other.
 func (q *sequencer) put(ctx context.Context) error {
 	waiting, err := q.archive.waiting(ctx)
 	if err != nil {
 		return err
 	}
+	var unreadable []error
 	for _, u := range waiting {
 		err := q.archive.put(ctx, u)
-		if errors.Is(err, errContradiction) {
+		switch {
+		case errors.Is(err, errContradiction):
 			q.accuse(u.Org, err)
-			continue
-		}
-		if err != nil {
+		case errors.Is(err, errUnreadable) && ctx.Err() == nil:
+			unreadable = append(unreadable, err)
+		case err != nil:
 			return fmt.Errorf("audit: archive: %w", err)
 		}
 	}
-	return nil
+	return errors.Join(unreadable...)
 }

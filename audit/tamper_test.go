@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -224,6 +225,40 @@ func TestTheArchiveContradictsATamperedLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is wrong with one log's archive holds up no other's. Not parallel: the turn is everybody's.
+func TestAnArchiveThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	ctx, s := context.Background(), testService(t)
+	a, err := newArchive(s.store, checkpointBucket(), s.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unreadable, fine := rowid.New(), rowid.New()
+	for i, org := range []uuid.UUID{unreadable, fine} {
+		fill(t, s.store, org, 2)
+		// They come first, in this order.
+		err := exec(t, tenantdb.Platform(), "update audit.logs set signed_at = to_timestamp($2::int) where org_id = $1", org, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting, err := a.waiting(ctx)
+	if err != nil || waiting[0].Org != unreadable {
+		t.Fatal(waiting, err)
+	}
+	if err := upload(ctx, a.bucket, waiting[0].prefix()+fmt.Sprintf("%020d", 1), "no checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	err = newSequencer(s.store, s.keys, a).put(ctx)
+	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), unreadable.String()) {
+		t.Errorf("it says %v", err)
+	}
+	archived, err := tenantdb.Rows(ctx, s.store.db, tenantdb.Platform(), pgx.RowTo[int64],
+		"select archived from audit.logs where org_id in ($1, $2) order by signed_at", unreadable, fine)
+	if err != nil || !slices.Equal(archived, []int64{0, 2}) {
+		t.Errorf("archived %v, %v", archived, err)
 	}
 }
 
