@@ -122,6 +122,35 @@ func TestAnEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
 	}
 }
 
+// What the broker's last attempt leaves is in the outbox and nowhere else.
+func TestTheLastAttemptLeavesAnEventToTheOutbox(t *testing.T) {
+	t.Parallel()
+	if n := logSubscription.Config().RetryPolicy.MaxRetries; n != redeliveries {
+		t.Errorf("the policy says %d", n)
+	}
+	ctx, s := context.Background(), testService(t)
+	e := newEvent(rowid.New())
+	if err := Record(ctx, e); err != nil {
+		t.Fatal(err)
+	}
+	refused := e
+	refused.Outcome = "unheard of"
+	for attempt := 1; attempt <= redeliveries; attempt++ {
+		if err := s.keepAt(ctx, &refused, attempt); err == nil {
+			t.Errorf("attempt %d says that it was kept", attempt)
+		}
+	}
+	if err := s.keepAt(ctx, &refused, redeliveries+1); err != nil {
+		t.Errorf("the last attempt gives it to the dead: %v", err)
+	}
+	if err := new(Service).keepAt(ctx, &e, redeliveries+1); err != nil { // which has no store, and panics
+		t.Errorf("a panic of the last attempt gives it to the dead: %v", err)
+	}
+	if rows, _, dead := pending(t, s.store.db, e.ID); rows != 1 || dead {
+		t.Errorf("%d rows in the outbox, dead %v", rows, dead)
+	}
+}
+
 func TestAChangeThatIsRolledBackHasNoEvent(t *testing.T) {
 	t.Parallel()
 	ctx, db, org := context.Background(), testDB(), rowid.New()
