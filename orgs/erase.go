@@ -119,7 +119,7 @@ func eraseOwned(ctx context.Context, tx pgx.Tx, org uuid.UUID) (map[string]int64
 
 // ErasePersonalData erases a person: who they were, the invitations to their address, and what the
 // audit logs hold of them. Their memberships and what they made stay with the organisations, under an
-// id that says nothing. Erasing again changes nothing.
+// id that says nothing; they take no seat and count as no owner. Erasing again changes nothing.
 //
 // Platform administrators with a second factor may, but not themselves. Refuses with policy_denied,
 // mfa_required, not_oneself (400) and not_found.

@@ -26,6 +26,9 @@ func (s store) erasePerson(ctx context.Context, user uuid.UUID, e event.Event) e
 		if err := eraseInvitations(ctx, tx, was.Email); err != nil {
 			return err
 		}
+		if err := markMemberships(ctx, tx, user); err != nil {
+			return err
+		}
 		if err := audit.ErasePerson(ctx, tx, user); err != nil {
 			return err
 		}
@@ -50,5 +53,16 @@ func eraseInvitations(ctx context.Context, tx pgx.Tx, email string) error {
 		return err
 	}
 	_, err := tx.Exec(ctx, "delete from orgs.invitations where email = $1", normalEmail(email))
+	return err
+}
+
+// markMemberships says of a person's memberships that nobody stands behind them. That may leave an
+// organisation without an owner: the platform invites the next one. Row-level security shows them to
+// the platform only while it says whose it is after.
+func markMemberships(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
+	if _, err := tx.Exec(ctx, "select set_config('app.erased_user', $1, true)", user.String()); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "update orgs.memberships set erased_at = now() where user_id = $1 and erased_at is null", user)
 	return err
 }

@@ -33,8 +33,9 @@ returning ` + memberColumns
 	deleteMember = "delete from orgs.memberships m where m.org_id = $1 and m.user_id = $2 and m.version = $3"
 	selectSeats  = "select o.seats from orgs.orgs o where o.id = $1 for no key update"
 	selectRoles  = "select m.org_roles from orgs.memberships m where m.org_id = $1 and m.user_id = $2"
-	countOwners  = "select count(*) from orgs.memberships m where m.org_id = $1 and m.user_id <> $2 and 'owner' = any(m.org_roles)"
-	countMembers = "select count(*) from orgs.memberships m where m.org_id = $1 and m.user_id <> $2"
+	// Whoever was erased owns nothing and sits nowhere.
+	countOwners  = "select count(*) from orgs.memberships m where m.org_id = $1 and m.user_id <> $2 and m.erased_at is null and 'owner' = any(m.org_roles)"
+	countMembers = "select count(*) from orgs.memberships m where m.org_id = $1 and m.user_id <> $2 and m.erased_at is null"
 )
 
 func (s store) member(ctx context.Context, org, user uuid.UUID) (member, bool, error) {

@@ -10,6 +10,7 @@ import (
 	"encore.app/authz"
 	"encore.app/infra/platform/archive"
 	"encore.app/infra/platform/fault"
+	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
@@ -208,5 +209,48 @@ func TestErasingAPersonTakesTheInvitationsToTheirAddress(t *testing.T) {
 	}
 	if err := open().erasePerson(ctx, b.org, e); fault.DetailsOf(err).Reason != fault.NotFoundReason {
 		t.Errorf("nobody: %v", err)
+	}
+}
+
+// Their memberships stay; the seats are free again, and whoever is left to own the organisation cannot go.
+func TestWhoeverWasErasedOwnsNothingAndTakesNoSeat(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), newHouse(t)
+	last, gone := h.admit(roleOwner), h.admit(roleOwner)
+	h.exec(`insert into identity.users (id, issuer, subject, email, email_verified, username, name)
+		select id, 'https://erased.test', id::text, '', false, '', '' from unnest($1::uuid[]) id`, []uuid.UUID{last.UserID, gone.UserID})
+	h.exec("update orgs.orgs set seats = 2 where id = $1", h.org)
+	erase := func(m member) {
+		t.Helper()
+		e, err := orgEvent(ctx, uuid.Nil, "user:erase", authz.Decision{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := open().erasePerson(ctx, m.UserID, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	erase(gone)
+	if _, err := open().changeRoles(h.acting(last), h.org, last, []string{"member"}, h.event(ctx)); !errors.Is(err, errLastOwner) {
+		t.Errorf("the last owner was demoted: %v", err)
+	}
+	if err := open().removeMember(h.acting(last), h.org, last, h.event(ctx)); !errors.Is(err, errLastOwner) {
+		t.Errorf("the last owner was removed: %v", err)
+	}
+	if err := open().accept(ctx, h.invite(), rowid.New(), h.event(ctx)); err != nil {
+		t.Errorf("the seat is taken: %v", err)
+	}
+	if err := open().accept(ctx, h.invite(), rowid.New(), h.event(ctx)); !errors.Is(err, errSeatLimit) {
+		t.Errorf("a third on two seats: %v", err)
+	}
+	if u, ok, err := UsageOf(ctx, open().db, h.org); err != nil || !ok || u.Members != 2 || h.count("true") != 3 {
+		t.Errorf("%d of %d members count, %v", u.Members, h.count("true"), err)
+	}
+	if err := open().removeMember(h.acting(last), h.org, gone, h.event(ctx)); err != nil {
+		t.Errorf("the erased one stays for ever: %v", err)
+	}
+	erase(last)
+	if n := h.count("'owner' = any(org_roles) and erased_at is null"); n != 0 {
+		t.Errorf("%d owners are left", n)
 	}
 }

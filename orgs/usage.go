@@ -10,7 +10,7 @@ import (
 
 // Usage is how much of what licences limit an organisation has.
 type Usage struct {
-	Members   int64
+	Members   int64 // without those who were erased
 	Resources int64 // projects, documents and patient records that are not deleted
 }
 
@@ -20,7 +20,7 @@ select (select count(*) from orgs.projects p where p.org_id = $1 and p.deleted_a
        (select count(*) from orgs.patient_records r where r.org_id = $1 and r.deleted_at is null)`
 
 const selectUsage = `
-select (select count(*) from orgs.memberships m where m.org_id = $1), (` + countResources + `)
+select (select count(*) from orgs.memberships m where m.org_id = $1 and m.erased_at is null), (` + countResources + `)
   from orgs.orgs o where o.id = $1 and o.erased_at is null`
 
 // UsageOf counts what an organisation has; ok is false if there is no such organisation, or if it was
