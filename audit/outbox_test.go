@@ -257,6 +257,42 @@ func TestAnOutageIsNotCaughtInASettlement(t *testing.T) {
 	}
 }
 
+// Two who settle the same messages take them in one order, however they lie in the table.
+func TestSettlementsAreNotCaughtInEachOther(t *testing.T) {
+	t.Parallel()
+	ctx, db, topic := context.Background(), testDB(), "t-"+rowid.New().String()
+	ids := make([]uuid.UUID, 64)
+	for i := range ids {
+		ids[i] = add(t, db, topic)
+	}
+	if err := exec(t, tenantdb.Platform(), "update platform.outbox set attempts = 1 where id = $1", ids[0]); err != nil { // to the end
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	err := db.Tx(ctx, tenantdb.Scope{}, func(tx pgx.Tx) error {
+		if err := outbox.Settle(ctx, tx, ids[0]); err != nil {
+			return err
+		}
+		go func() {
+			var batch pgx.Batch
+			outbox.QueueSettle(&batch, ids...)
+			done <- db.Send(ctx, tenantdb.Scope{}, &batch)
+		}()
+		eventually(t, "the other waits", func() bool {
+			var waits bool
+			err := tx.QueryRow(ctx, "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+			return err == nil && waits
+		})
+		if _, err := tx.Exec(ctx, "set local lock_timeout = '300ms'"); err != nil {
+			return err
+		}
+		return outbox.Settle(ctx, tx, ids[1])
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDeadMessagesThatSomebodyHasAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
