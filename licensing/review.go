@@ -9,7 +9,9 @@ import (
 	"encore.app/authz"
 	"encore.app/infra/platform/tenantdb"
 	"encore.app/licensing/catalogue"
+	"encore.app/licensing/stripesync"
 	"encore.dev/rlog"
+	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -17,6 +19,7 @@ import (
 func (s store) review(ctx context.Context) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewWithin)
 	defer cancel()
+	var bought uuid.UUID // whose licence lapsed, and was Stripe's
 	err = s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, "select "+licenseColumns+` from licensing.licenses
  where review_at <= now() order by review_at limit 1 for update skip locked`)
@@ -41,13 +44,31 @@ func (s store) review(ctx context.Context) (ok bool, err error) {
 				return err
 			}
 		}
+		if state == stateExpired && l.Source == sourceStripe {
+			bought = l.OrgID
+		}
 		_, err = s.project(ctx, tx, l)
 		return err
 	})
+	if err == nil && bought != uuid.Nil {
+		err = s.lookAgain(ctx, bought)
+	}
 	if err != nil {
 		return false, fmt.Errorf("licensing: review: %w", err)
 	}
 	return ok, nil
+}
+
+// lookAgain has the organisation's state at Stripe looked at: it may pay for something less than what
+// lapsed. Its own transaction, since workers lock the licence after the mark.
+func (s store) lookAgain(ctx context.Context, org uuid.UUID) error {
+	customer, ok, err := stripesync.CustomerOf(ctx, s.db, org)
+	if err != nil || !ok {
+		return err
+	}
+	return s.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		return stripesync.Mark(ctx, tx, customer.ID, stripesync.Request)
+	})
 }
 
 // reviewWithin bounds one licence's review.

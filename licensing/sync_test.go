@@ -390,3 +390,25 @@ func TestAnErasureLocksInTheOrderOfTheWorkers(t *testing.T) {
 		}
 	}
 }
+
+// What lapsed may have hidden something less that is paid, of which Stripe has nothing new to tell.
+func TestWhatStripeSoldIsLookedAtAgainWhenItLapses(t *testing.T) {
+	t.Parallel()
+	ctx, a := context.Background(), newAccount(t)
+	org, cus := a.customer(t)
+	a.buy(t, cus, "pro_month", 4)
+	a.changed(t, cus)
+	exec(t, a.store, tenantdb.Platform(), `update licensing.licenses
+		set tier = 'enterprise', seats = 9, valid_until = now() - $2::interval, review_at = now() where org_id = $1`, org, a.store.catalogue.Grace)
+	if ok, err := a.store.review(ctx); err != nil || !ok {
+		t.Fatalf("reviewed %v, %v", ok, err)
+	}
+	if tier, _ := projected(t, a.store, org); tier != "free" {
+		t.Errorf("lapsed to %s", tier)
+	}
+	a.drain(t)
+	a.want(t, org, "pro", 4)
+	if ok, err := a.store.review(ctx); err != nil || ok {
+		t.Errorf("reviewed again: %v, %v", ok, err)
+	}
+}
