@@ -69,7 +69,7 @@ func (s store) resolve(l license, global map[string]string) catalogue.Entitlemen
 	own := catalogue.Layer{Features: w.Flags, Limits: map[string]int64{}}
 	for name, n := range w.Limits {
 		if s.catalogue.Has(name) { // of this build
-			own.Limits[name] = min(n, catalogue.MaxLimit) // kept from before there was one
+			own.Limits[name] = n
 		}
 	}
 	own.Limits[catalogue.Seats] = int64(w.Seats)

@@ -3,16 +3,3 @@
 alter table orgs.memberships add column erased_at timestamptz;
 create policy erasure on orgs.memberships using (
     platform.is_platform() and user_id = nullif(current_setting('app.erased_user', true), '')::uuid);
-
-do $$
-declare
-    person uuid;
-begin
-    perform set_config('app.platform', 'on', true);
-    for person in select id from identity.users where status = 'erased' loop
-        perform set_config('app.erased_user', person::text, true);
-        update orgs.memberships set erased_at = now() where user_id = person;
-    end loop;
-    perform set_config('app.erased_user', '', true);
-    perform set_config('app.platform', '', true);
-end $$;
