@@ -221,6 +221,8 @@ var elsewhere = map[string]string{
 	"where e.org_id = $1 and e.action =":                  "retention removes nothing that is younger than a month",
 	"select l.seq from audit.leaves l":                    "retention",
 	"delete from audit.events e":                          "retention",
+	"select id from unnest($2::text[]) id":                "retention",
+	"delete from authz.decisions":                         "retention",
 	"update audit.deliveries d set state = 'pending'":     byChance,
 	"update identity.impersonations set approved_by":      "takes two administrators, the demo has one",
 	"delete from licensing.reservations\n":                "quotas are for products: nothing here reserves",
