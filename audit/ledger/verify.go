@@ -134,13 +134,13 @@ func (v *verifier) line(line []byte) (err error) {
 		return nil
 	}
 	var kind, data []byte
+	v.event = v.event[:0]
 	for _, m := range v.canonical.outer {
 		switch p := m.of(v.text); string(p.name) {
 		case "type":
 			kind = bytes.Trim(p.value, `"`)
 		case "data":
 			data = p.value
-			v.event = v.event[:0]
 			for _, inner := range v.canonical.inner {
 				if m.name < inner.start && inner.end < m.end {
 					v.event = append(v.event, inner.of(v.text))
@@ -357,6 +357,9 @@ func (v *verifier) checkBlock(data []byte) error {
 		return fmt.Errorf("%w: block: %w", ErrNotExport, err)
 	}
 	aligned := v.tree.Size()%BlockSize == 0
+	if v.report.Complete && !v.holes && (!aligned || v.since != BlockSize) {
+		v.report.add(0, "", "before entry %d there is the root of a block where none ends", v.next)
+	}
 	if aligned && v.since == BlockSize && !bytes.Equal(v.block[:], b.Hash) {
 		v.report.add(0, "", "among the entries %d to %d some were altered together with their hashes, moved or inserted",
 			b.N*BlockSize+1, (b.N+1)*BlockSize)

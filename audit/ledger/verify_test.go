@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -245,6 +247,45 @@ func TestTamperingIsFoundAndSaidWhere(t *testing.T) {
 			for _, want := range c.want {
 				if !slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, want) }) {
 					t.Errorf("nobody said %q\n%s", want, strings.Join(found, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// What is no entry does not pass for the one before it, and an entry does not hide in what is none.
+func TestAnEntryIsALineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, shape := range map[string]func(event string) string{
+		"hidden in a block": func(event string) string {
+			return `{"a":"` + strings.Repeat("x", 64) + `","data":` + event + `,"type":"` + TypeBlock + `"}` + "\n" + `{"b":1}` + "\n"
+		},
+		"hidden in a block, pruned after it": func(event string) string {
+			return `{"a":"` + strings.Repeat("x", 64) + `","data":` + event + `,"type":"` + TypeBlock + `"}` + "\n" + `{"type":"` + TypePruned + `"}` + "\n"
+		},
+		"without data":        func(string) string { return `{"type":"tenantry.project.update"}` + "\n" },
+		"data that is a list": func(event string) string { return `{"data":[` + event + `],"type":"tenantry.project.update"}` + "\n" },
+		"data within the data": func(event string) string {
+			return `{"data":{"data":` + event + `},"type":"tenantry.project.update"}` + "\n"
+		},
+		"a list": func(event string) string { return `[{"data":` + event + `}]` + "\n" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newSampleLog(t, 300)
+			for _, proofs := range []bool{false, true} {
+				lines := bytes.SplitAfter(l.export(proofs), []byte("\n"))
+				lines = lines[:len(lines)-1]
+				var line struct{ Data json.RawMessage }
+				if err := json.Unmarshal(lines[10], &line); err != nil {
+					t.Fatal(err)
+				}
+				before := sha256.Sum256(bytes.Join(lines[:len(lines)-1], nil))
+				lines[10] = []byte(shape(string(line.Data)))
+				after := sha256.Sum256(bytes.Join(lines[:len(lines)-1], nil))
+				file := bytes.Replace(bytes.Join(lines, nil), []byte(hex.EncodeToString(before[:])), []byte(hex.EncodeToString(after[:])), 1)
+				if r, err := l.verify(file, nil); err != nil || r.OK() {
+					t.Errorf("with proofs %v: %+v, %v", proofs, r, err)
 				}
 			}
 		})
