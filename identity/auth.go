@@ -14,6 +14,7 @@ import (
 	"encore.app/infra/platform/ratelimit"
 	"encore.app/infra/platform/redact"
 	"encore.app/infra/platform/request"
+	encore "encore.dev"
 	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
@@ -38,7 +39,7 @@ func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, 
 	caller, err := s.authenticate(ctx, in.Authorization)
 	count(err)
 	if err != nil {
-		if in.Authorization != "" { // a public endpoint may be called with none, and probes are
+		if in.Authorization != "" || strings.HasPrefix(encore.CurrentRequest().Path, protected) {
 			err = tooOften(in.Forwarded, err)
 		}
 		refused := fault.Finish(err, in.RequestID)
@@ -52,6 +53,10 @@ func (s *Service) Authenticate(ctx context.Context, in *Credentials) (auth.UID, 
 	}
 	return auth.UID(caller.UserID), caller, nil
 }
+
+// protected is where nobody gets anything without credentials. Elsewhere, and where a host does not say yet
+// what is asked for, calls without any are not counted here: open endpoints are called so, probes above all.
+const protected = "/api/v1/"
 
 // tooOften is err, or the refusal of an address that has come too often with credentials that are none.
 func tooOften(forwarded string, err error) error {

@@ -95,6 +95,25 @@ func TestAnAddressThatKeepsGuessingIsSlowedDownAndItsUsersAreNot(t *testing.T) {
 	}
 }
 
+func TestCallsWithoutCredentialsAreLimitedAndProbesAreNot(t *testing.T) {
+	t.Parallel()
+	a := limited(t, "RATE_LIMITS=address=5")
+	bare := func(path string) reply {
+		return call(t, "", "GET", path, nil, func(r *http.Request) { r.URL.Host, r.Host = strings.TrimPrefix(a.base, "http://"), "" })
+	}
+	for range 5 {
+		want[failure](t, bare("/api/v1/me"), http.StatusUnauthorized)
+	}
+	if f := want[failure](t, bare("/api/v1/app/orgs"), http.StatusTooManyRequests); f.reason() != "rate_limited" {
+		t.Errorf("got %+v", f)
+	}
+	for range 20 {
+		if r := bare("/healthz"); r.status != http.StatusOK {
+			t.Fatalf("a probe: %d", r.status)
+		}
+	}
+}
+
 func TestALimitThatIsNoneStopsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, env := range []string{"RATE_LIMITS=free=many", "TRUSTED_PROXIES=everyone"} {
