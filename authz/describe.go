@@ -52,7 +52,9 @@ func (r *Resource) describe(texts map[string]*string, name string, value any) er
 		}
 		r.PII = pii
 	case name == "org_id":
-		return fmt.Errorf("org_id is told by resource.org_id")
+		if value != r.OrgID {
+			return fmt.Errorf("org_id must be what resource.org_id says")
+		}
 	case name == clinicianID && r.Kind == "patient_record":
 		text, ok := value.(string)
 		if !ok {

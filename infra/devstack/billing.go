@@ -24,7 +24,8 @@ func (s *stack) planStripe() plan {
 	p := plan{name: "stripe", variable: "STRIPE_API_KEY", absent: "off", check: func(context.Context, string) (string, error) {
 		return "", nil // asking would need the account's consent; the app says when it does not answer
 	}}
-	if env := s.config.Env.or("APP_ENV", "dev"); s.config.Env[p.variable] != "" || env != "dev" && env != "test" {
+	set := s.config.Env[p.variable] + s.config.Env["STRIPE_WEBHOOK_SECRET"] + s.config.Env["STRIPE_API_BASE"]
+	if env := s.config.Env.or("APP_ENV", "dev"); set != "" || env != "dev" && env != "test" {
 		return p
 	}
 	var listener net.Listener
