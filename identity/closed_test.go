@@ -42,7 +42,7 @@ func TestNoDatabaseLetsNobodyIn(t *testing.T) {
 			return err
 		},
 		"an impersonation": func() error {
-			_, err := newImpersonations(u.db, now.Now).caller(ctx, rowid.New(), hash)
+			_, err := newImpersonations(u.db, now.Now, true).caller(ctx, rowid.New(), hash)
 			return err
 		},
 	} {

@@ -162,7 +162,7 @@ func TestWritingAsSomebodyTakesTwoPeople(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c := &clock{now: time.Now()}
-	i := newImpersonations(open(), c.Now)
+	i := newImpersonations(open(), c.Now, true)
 	org, target := rowid.New(), somebody(t)
 	first, second := somebody(t, "platform_admin"), somebody(t, "platform_admin")
 	begin := func(write bool, user uuid.UUID) (impersonation, digest, error) {
@@ -187,6 +187,10 @@ func TestWritingAsSomebodyTakesTwoPeople(t *testing.T) {
 	if err != nil || writes(hash) {
 		t.Fatalf("it writes and nobody approved; %v", err)
 	}
+	alone := newImpersonations(open(), c.Now, false)
+	if got, err := alone.caller(ctx, org, hash); err != nil || !got.Write {
+		t.Errorf("where one is enough: %+v, %v", got, err)
+	}
 	if _, err := i.approve(ctx, org, made.ID, first, done(ctx, org)); fault.DetailsOf(err).Reason != fault.NotFoundReason || writes(hash) {
 		t.Errorf("approved by the one who began it: %v", err)
 	}
@@ -199,6 +203,9 @@ func TestWritingAsSomebodyTakesTwoPeople(t *testing.T) {
 	}
 	if _, err := i.approve(ctx, org, reader.ID, second, done(ctx, org)); err == nil || writes(readHash) {
 		t.Error("one that did not ask to write was let")
+	}
+	if got, err := alone.caller(ctx, org, readHash); err != nil || got.Write {
+		t.Errorf("one that did not ask to write, where one is enough: %+v, %v", got, err)
 	}
 	for name, user := range map[string]uuid.UUID{"staff": second, "a stranger": rowid.New()} {
 		if _, _, err := begin(false, user); err == nil {
@@ -230,7 +237,7 @@ func TestAnImpersonationExpires(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c := &clock{now: time.Now()}
-	i := newImpersonations(open(), c.Now)
+	i := newImpersonations(open(), c.Now, true)
 	org, hash := rowid.New(), digest(secret.Hash(rowid.New().String()))
 	_, err := i.begin(ctx, impersonation{OrgID: org, ID: rowid.New(), UserID: somebody(t), ImpersonatorID: somebody(t, "platform_admin"),
 		ExpiresAt: c.Now().Add(time.Second)}, hash, done(ctx, org))

@@ -25,7 +25,8 @@ const (
 )
 
 // Impersonation is platform staff acting as a member of one organisation. It reads only, unless it
-// asked to write and a second administrator approved. Token is told once, when it begins.
+// asked to write and, in staging and production, a second administrator approved. Token is told once,
+// when it begins.
 type Impersonation struct {
 	ID             uuid.UUID  `json:"id"`
 	OrgID          uuid.UUID  `json:"org_id"`
@@ -33,7 +34,7 @@ type Impersonation struct {
 	ImpersonatorID uuid.UUID  `json:"impersonator_id"`
 	Reason         string     `json:"reason"`
 	Ticket         string     `json:"ticket"`
-	Write          bool       `json:"write"` // asked for; it takes effect with the approval
+	Write          bool       `json:"write"` // asked for; where an approval is wanted it takes effect with that
 	ApprovedBy     *uuid.UUID `json:"approved_by"`
 	ApprovedAt     *time.Time `json:"approved_at"`
 	CreatedAt      time.Time  `json:"created_at"`
@@ -146,7 +147,7 @@ func actingUser(ctx context.Context) (uuid.UUID, error) {
 	return id, nil
 }
 
-// ApproveImpersonation lets an impersonation write that asked for it.
+// ApproveImpersonation lets an impersonation write that asked for it, which staging and production want.
 //
 // Platform administrators with a second factor may, but not the one who began it. Refuses with
 // mfa_required, policy_denied, not_oneself (403) and not_found (also when it is over, or approved).

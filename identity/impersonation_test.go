@@ -23,7 +23,7 @@ func asStaff(id uuid.UUID, mfa int, roles ...string) context.Context {
 // second one with a second factor can.
 func TestASecondAdministratorApproves(t *testing.T) {
 	t.Parallel()
-	s := &Service{db: open(), users: newUsers(open(), time.Now), keys: newKeys(open(), time.Now), impersonations: newImpersonations(open(), time.Now)}
+	s := &Service{db: open(), users: newUsers(open(), time.Now), keys: newKeys(open(), time.Now), impersonations: newImpersonations(open(), time.Now, true)}
 	first, second, target, org := somebody(t, "platform_admin"), somebody(t, "platform_admin"), somebody(t), rowid.New()
 	ask := &ImpersonateRequest{UserID: target, OrgID: org, Reason: "r", Minutes: 5, Write: true}
 	if err := ask.Validate(); err != nil {
@@ -92,7 +92,7 @@ func TestASecondAdministratorApproves(t *testing.T) {
 // Whoever administers the platform cannot lock themselves out.
 func TestNobodyDisablesThemselves(t *testing.T) {
 	t.Parallel()
-	s := &Service{db: open(), users: newUsers(open(), time.Now), keys: newKeys(open(), time.Now), impersonations: newImpersonations(open(), time.Now)}
+	s := &Service{db: open(), users: newUsers(open(), time.Now), keys: newKeys(open(), time.Now), impersonations: newImpersonations(open(), time.Now, true)}
 	admin, other := somebody(t, "platform_admin"), somebody(t)
 	ctx := asStaff(admin, 2, "platform_admin")
 	if _, err := s.DisableUser(ctx, admin); fault.DetailsOf(err).Reason != fault.NotOneself {

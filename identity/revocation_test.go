@@ -89,7 +89,7 @@ func TestARuleGoesWhenItHasNothingToRefuse(t *testing.T) {
 func TestASignInAfterTheAnswerIsGood(t *testing.T) {
 	t.Parallel()
 	u, _, claims := setup(t)
-	s := &Service{db: u.db, users: u, keys: newKeys(u.db, time.Now), impersonations: newImpersonations(u.db, time.Now)}
+	s := &Service{db: u.db, users: u, keys: newKeys(u.db, time.Now), impersonations: newImpersonations(u.db, time.Now, true)}
 	user := u.must(t, claims).ID
 	if _, err := s.RevokeSessions(asStaff(somebody(t, "platform_admin"), 2, "platform_admin"), user, &RevokeSessionsRequest{}); err != nil {
 		t.Fatal(err)

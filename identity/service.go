@@ -90,7 +90,7 @@ func initService() (*Service, error) {
 		db:             db,
 		users:          newUsers(db, time.Now),
 		keys:           newKeys(db, time.Now),
-		impersonations: newImpersonations(db, time.Now),
+		impersonations: newImpersonations(db, time.Now, writingTakesTwo()),
 		accounts:       accounts,
 		relay:          relayOrders(db),
 		cancel:         cancel,

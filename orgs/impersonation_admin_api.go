@@ -9,7 +9,8 @@ import (
 
 // Impersonate begins acting as a member of an organisation and tells the token, once. That they are a
 // member is looked at on every use as well. The organisation sees it in its audit log and can end it.
-// With write the token reads only until a second administrator has approved.
+// Without write the token reads only; in staging and production, with write as well, until a second
+// administrator has approved.
 //
 // Platform administrators with a second factor may; never as themselves or as platform staff. Refuses
 // with validation_failed, mfa_required, policy_denied, not_oneself (403) and not_found.

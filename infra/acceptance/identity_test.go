@@ -236,8 +236,8 @@ func TestStaffActAsAMemberAndTheOrganisationSeesIt(t *testing.T) {
 	for _, c := range []struct{ method, path, want string }{
 		{"GET", "/api/v1/app/orgs/" + acme + "/projects", "200"},
 		{"GET", "/api/v1/org/" + acme, "200"},
-		{"POST", "/api/v1/app/orgs/" + acme + "/projects", "403 impersonation_readonly"}, // nobody approved
-		{"GET", "/api/v1/app/orgs/" + globex + "/projects", "404 not_found"},             // though bob is a guest there
+		{"POST", "/api/v1/app/orgs/" + acme + "/projects", "201"},            // asked to write
+		{"GET", "/api/v1/app/orgs/" + globex + "/projects", "404 not_found"}, // though bob is a guest there
 		{"GET", "/api/v1/admin/orgs", "403 wrong_audience"},
 		{"POST", "/api/v1/admin/users/" + bob + "/disable", "403 wrong_audience"},
 	} {
@@ -248,6 +248,8 @@ func TestStaffActAsAMemberAndTheOrganisationSeesIt(t *testing.T) {
 		check(t, call(t, i.Token, c.method, c.path, send), c.want)
 	}
 	wantFailure(t, call(t, rootMFA.token(t), "POST", "/api/v1/admin/impersonations/"+i.ID+"/approve", nil), http.StatusForbidden, "not_oneself")
+	reader := begin(acme, false)
+	wantFailure(t, call(t, reader.Token, "POST", "/api/v1/app/orgs/"+acme+"/projects", project), http.StatusForbidden, "impersonation_readonly")
 
 	seen := want[list[impersonation]](t, call(t, adaOrg.token(t), "GET", "/api/v1/org/"+acme+"/impersonations?limit=200", nil), http.StatusOK).Items
 	at := slices.IndexFunc(seen, func(one impersonation) bool { return one.ID == i.ID })
