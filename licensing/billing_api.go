@@ -241,14 +241,16 @@ func (s store) newCustomer(ctx context.Context, client *stripesync.Client, delet
 		return c, err
 	}
 	err = s.db.Tx(ctx, tenantdb.Org(deleted.OrgID), func(tx pgx.Tx) error {
-		if err := s.stands(ctx, tx, deleted.OrgID); err != nil {
+		var err error
+		if deleted.ID != "" {
+			err = stripesync.Replace(ctx, tx, deleted, id)
+		} else {
+			_, err = stripesync.Link(ctx, tx, deleted.OrgID, id)
+		}
+		if err != nil {
 			return err
 		}
-		if deleted.ID != "" {
-			return stripesync.Replace(ctx, tx, deleted, id)
-		}
-		_, err := stripesync.Link(ctx, tx, deleted.OrgID, id)
-		return err
+		return s.stands(ctx, tx, deleted.OrgID) // after the customer, as an erasure locks them
 	})
 	if err != nil {
 		return c, err

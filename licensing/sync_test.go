@@ -328,6 +328,13 @@ func TestAnOrganisationIsErasedWhileItsLicenceChanges(t *testing.T) {
 			_, err := a.store.newCustomer(ctx, a.client, stripesync.Customer{OrgID: org})
 			return err
 		}, missing},
+		"made another customer": {true, func(a *account, org uuid.UUID) error {
+			c, _, err := stripesync.CustomerOf(ctx, a.store.db, org)
+			if err == nil {
+				_, err = a.store.newCustomer(ctx, a.client, c)
+			}
+			return err
+		}, missing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -359,7 +366,7 @@ func TestAnOrganisationIsErasedWhileItsLicenceChanges(t *testing.T) {
 }
 
 // An erasure waits for whoever changes what licensing holds, at the first row that they take, and they
-// not for it.
+// not for it; whoever comes later waits for the erasure with nothing in hand.
 func TestAnErasureLocksInTheOrderOfTheWorkers(t *testing.T) {
 	t.Parallel()
 	ctx, a := context.Background(), newAccount(t)
@@ -388,6 +395,26 @@ func TestAnErasureLocksInTheOrderOfTheWorkers(t *testing.T) {
 		if err := errors.Join(err, <-done); err != nil {
 			t.Errorf("%s: %v", first, err)
 		}
+	}
+	deleted, _, err := stripesync.CustomerOf(ctx, a.store.db, org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	err = a.store.db.Tx(ctx, tenantdb.Org(org), func(tx pgx.Tx) error {
+		if err := lockOrg(ctx, tx, org); err != nil {
+			return err
+		}
+		go func() {
+			_, err := a.store.newCustomer(ctx, a.client, deleted)
+			done <- err
+		}()
+		untilBlocking(t, tx)
+		_, err := tx.Exec(ctx, "select from orgs.orgs where id = $1 for update", org)
+		return err
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Errorf("another customer: %v", err)
 	}
 }
 
