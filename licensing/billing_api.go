@@ -38,8 +38,7 @@ func (s *Service) billing() (*stripesync.Client, error) {
 }
 
 const (
-	// counters is how many requests of this process may wait for Stripe at once. Each holds a
-	// connection to the database meanwhile: a slow Stripe must not take them all.
+	// counters is how many requests of this process may wait for Stripe at once, at most.
 	counters = 4
 	// counterWithin bounds one such request's time with Stripe.
 	counterWithin = 15 * time.Second
@@ -47,6 +46,13 @@ const (
 
 // counter is where requests wait for Stripe; those that find nobody free are told to come back.
 type counter chan struct{}
+
+// newCounter is one beside a pool of so many connections. With an Idempotency-Key, each who waits keeps one
+// of them, and one of the turns that half as many writes get: a slow Stripe must leave half of the turns to
+// writes that have nothing to do with it.
+func newCounter(connections int32) counter {
+	return make(counter, max(1, min(counters, connections/4)))
+}
 
 var errBusy = errors.New("as many requests wait for stripe as may")
 

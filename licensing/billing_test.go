@@ -14,7 +14,7 @@ import (
 // However many ask while Stripe is slow, few of them hold anything.
 func TestFewWaitForASlowStripe(t *testing.T) {
 	t.Parallel()
-	c := make(counter, counters)
+	c := newCounter(100)
 	var leave []func()
 	for range counters {
 		at, l, err := c.take(t.Context())
@@ -34,6 +34,16 @@ func TestFewWaitForASlowStripe(t *testing.T) {
 		t.Errorf("after one has left: %v", err)
 	} else {
 		l()
+	}
+}
+
+// Of the turns that writes with a key get, which are half of the connections, Stripe has half.
+func TestASlowStripeLeavesTurnsToOtherWrites(t *testing.T) {
+	t.Parallel()
+	for connections, want := range map[int32]int{2: 1, 4: 1, 8: 2, 10: 2, 16: 4, 100: counters} {
+		if got := cap(newCounter(connections)); got != want {
+			t.Errorf("%d of %d connections, want %d", got, connections, want)
+		}
 	}
 }
 

@@ -53,7 +53,10 @@ func initService() (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{store: st, hooks: stripesync.Secrets(secrets.STRIPE_WEBHOOK_SECRET), reviewer: startReviewer(st), counter: make(counter, counters)}
+	s := &Service{
+		store: st, hooks: stripesync.Secrets(secrets.STRIPE_WEBHOOK_SECRET), reviewer: startReviewer(st),
+		counter: newCounter(st.db.Pool().Config().MaxConns),
+	}
 	if secrets.STRIPE_API_KEY != "" {
 		s.stripe = stripesync.NewClient(stripesync.Config{
 			Key: secrets.STRIPE_API_KEY, BaseURL: secrets.STRIPE_API_BASE, Catalogue: st.catalogue,
