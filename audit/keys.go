@@ -14,13 +14,13 @@ var secrets struct {
 	// AUDIT_SIGNING_KEY signs checkpoints: one key in the note format, or several while they rotate.
 	AUDIT_SIGNING_KEY string
 	// AUDIT_RETIRED_KEYS are the verifier keys of those that signed once.
-	AUDIT_RETIRED_KEYS string
+	AUDIT_RETIRED_KEYS string //host:optional
 	// RABBITMQ_URL names a RabbitMQ; unset, this process carries its messages itself.
 	RABBITMQ_URL string
 	// SINK_SECRETS_KEY seals the secrets of sinks in the database.
 	SINK_SECRETS_KEY string
 	// SINKS_ALLOW_PRIVATE set to true lets sinks be in this network; refused in production.
-	SINKS_ALLOW_PRIVATE string
+	SINKS_ALLOW_PRIVATE string //host:optional
 }
 
 // devKey is where development keeps a signing key of its own making.

@@ -27,12 +27,12 @@ var secrets struct {
 	CERBOS_ADDR string
 	// CERBOS_CA is set for a PDP that is reached over TLS: the certificates to trust, as PEM or the
 	// path of a file. CERBOS_CERT and CERBOS_KEY are what the app shows in turn, where it has to.
-	CERBOS_CA   string
-	CERBOS_CERT string
-	CERBOS_KEY  string
+	CERBOS_CA   string //host:optional
+	CERBOS_CERT string //host:optional
+	CERBOS_KEY  string //host:optional
 	// CERBOS_METRICS_URL is the PDP's own metrics (http://host:3592/_cerbos/metrics). They alone tell of
 	// policies that were changed without a new release, or that do not load.
-	CERBOS_METRICS_URL string
+	CERBOS_METRICS_URL string //host:optional
 }
 
 // Service answers questions about the policies themselves.

@@ -30,9 +30,9 @@ var secrets struct {
 	// OIDC_ISSUER_URL is the issuer as tokens name it.
 	OIDC_ISSUER_URL string
 	// OIDC_INTERNAL_URL is where to reach the issuer from here, if elsewhere.
-	OIDC_INTERNAL_URL string
+	OIDC_INTERNAL_URL string //host:optional
 	// KEYCLOAK_PROVISIONER_SECRET turns the administration of the issuer's accounts on.
-	KEYCLOAK_PROVISIONER_SECRET string
+	KEYCLOAK_PROVISIONER_SECRET string //host:optional
 }
 
 // clients are the audiences and the client that each one's tokens are issued to.

@@ -25,15 +25,15 @@ import (
 
 var secrets struct {
 	// STRIPE_API_KEY turns billing on.
-	STRIPE_API_KEY string
+	STRIPE_API_KEY string //host:optional
 	// STRIPE_WEBHOOK_SECRET signs deliveries; two, separated by a comma, during rotation.
-	STRIPE_WEBHOOK_SECRET string
+	STRIPE_WEBHOOK_SECRET string //host:optional
 	// STRIPE_API_BASE is where Stripe is, if not where it always is.
-	STRIPE_API_BASE string
+	STRIPE_API_BASE string //host:optional
 	// ENTITLEMENTS overrides the catalogue's defaults in this environment: name=value, with commas.
-	ENTITLEMENTS string
+	ENTITLEMENTS string //host:optional
 	// BILLING_RETURN_URL is where Stripe's pages lead back to.
-	BILLING_RETURN_URL string
+	BILLING_RETURN_URL string //host:optional
 }
 
 // Service serves licences.

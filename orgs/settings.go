@@ -14,7 +14,7 @@ import (
 
 var secrets struct {
 	// SETTINGS is the operator's layer of the settings: a JSON object of key → value, or nothing.
-	SETTINGS string
+	SETTINGS string //host:optional
 }
 
 // environment is read once; a value that does not fit keeps the service from starting.

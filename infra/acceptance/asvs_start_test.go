@@ -30,6 +30,11 @@ func TestAPI8_AnUnsafeProductionDoesNotStart(t *testing.T) {
 				t.Errorf("%s: %s is not named:\n%s", env, part, out)
 			}
 		}
+		for _, off := range []string{"SENTRY_DSN", "STRIPE_API_KEY", "SETTINGS", "DOCS", "CERBOS_CA"} {
+			if strings.Contains(string(out), off) {
+				t.Errorf("%s: %s is demanded, and may be off:\n%s", env, off, out)
+			}
+		}
 	}
 }
 

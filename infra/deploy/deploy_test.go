@@ -33,12 +33,12 @@ func sources(t *testing.T, visit func(path string) error) {
 	}
 }
 
-// demanded are the secrets that the app's packages declare: in production every one must be given.
-func demanded(t *testing.T) []string {
+// declared are the secrets that the app's packages declare, and which of them production demands.
+func declared(t *testing.T) (names map[string]bool) {
 	t.Helper()
-	names := map[string]bool{}
+	names = map[string]bool{}
 	sources(t, func(path string) error {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func demanded(t *testing.T) []string {
 	if len(names) == 0 {
 		t.Fatal("the app declares no secret: this finds nothing")
 	}
-	return slices.Sorted(maps.Keys(names))
+	return names
 }
 
 func secretsIn(decl ast.Decl, names map[string]bool) {
@@ -66,7 +66,7 @@ func secretsIn(decl ast.Decl, names map[string]bool) {
 		}
 		for _, field := range fields.Fields.List {
 			for _, name := range field.Names {
-				names[name.Name] = true
+				names[name.Name] = names[name.Name] || field.Comment == nil || field.Comment.List[0].Text != "//host:optional"
 			}
 		}
 	}
@@ -81,16 +81,16 @@ func read(t *testing.T, name string) []byte {
 	return text
 }
 
-func TestTheManifestsGiveEverySecret(t *testing.T) {
+func TestTheManifestsGiveEverySecretThatIsDemanded(t *testing.T) {
 	t.Parallel()
 	var config struct{ Data map[string]string }
 	if err := yaml.Unmarshal(read(t, "kubernetes/config.yaml"), &config); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range demanded(t) {
+	for name, demanded := range declared(t) {
 		_, value := config.Data[name]
 		file, mounted := config.Data[name+"_FILE"]
-		if !value && !mounted {
+		if demanded && !value && !mounted {
 			t.Errorf("kubernetes/config.yaml does not give %s", name)
 		}
 		if mounted && file != "/run/secrets/tenantry/"+name {
@@ -109,7 +109,7 @@ func TestEncoresImagesGetEverySecret(t *testing.T) {
 	if err := json.Unmarshal(read(t, "infra.config.json"), &config); err != nil {
 		t.Fatal(err)
 	}
-	want := demanded(t)
+	want := slices.Sorted(maps.Keys(declared(t)))
 	if got := slices.Sorted(maps.Keys(config.Secrets)); !slices.Equal(got, want) {
 		t.Errorf("infra.config.json has %v, the app %v", got, want)
 	}

@@ -33,11 +33,11 @@ var secrets struct {
 	// OPS_TOKEN guards /metrics outside development.
 	OPS_TOKEN string
 	// DOCS is on or off: whether /docs is served. Unset it is where there are no people's data.
-	DOCS string
+	DOCS string //host:optional
 	// What the check of the configuration looks at besides.
 	OIDC_ISSUER_URL       string
-	STRIPE_API_KEY        string
-	STRIPE_WEBHOOK_SECRET string
+	STRIPE_API_KEY        string //host:optional
+	STRIPE_WEBHOOK_SECRET string //host:optional
 }
 
 // Service reports on the parts.

@@ -26,7 +26,7 @@ import (
 
 var secrets struct {
 	// SENTRY_DSN names the project; unset is off.
-	SENTRY_DSN string
+	SENTRY_DSN string //host:optional
 }
 
 // client is nil while nobody is told.

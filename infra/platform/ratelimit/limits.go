@@ -17,7 +17,7 @@ import (
 
 var secrets struct {
 	// RATE_LIMITS changes some of the standard limits: free=600,caller=0. Requests a minute, 0 for none.
-	RATE_LIMITS string
+	RATE_LIMITS string //host:optional
 }
 
 // standard are requests a minute: of an organisation by its tier, of a caller, and of an address whose

@@ -10,7 +10,7 @@ import (
 
 var secrets struct {
 	// TRUSTED_PROXIES are the networks whose word on a client's address is taken, separated by commas.
-	TRUSTED_PROXIES string
+	TRUSTED_PROXIES string //host:optional
 }
 
 // Proxies are the networks that TRUSTED_PROXIES names.

@@ -38,8 +38,9 @@ type Package struct {
 	Info  *types.Info
 	AST   []*ast.File
 
-	Secrets []string // field names of var secrets; nil if there is none
-	Config  bool     // calls config.Load
+	Secrets  []string // field names of var secrets; nil if there is none
+	Optional []string // those of them that are marked host:optional
+	Config   bool     // calls config.Load
 }
 
 // ShutdownForm is which of Encore's two signatures a Shutdown method has.

@@ -234,6 +234,15 @@ func (a *App) checkSecretsSpec(p *Package, gen *ast.GenDecl, spec *ast.ValueSpec
 		}
 		for _, n := range f.Names {
 			p.Secrets = append(p.Secrets, n.Name)
+			if optional(f) {
+				p.Optional = append(p.Optional, n.Name)
+			}
 		}
 	}
+}
+
+// optional says whether a secret is off when nobody gives it. Those without the mark are demanded, so that
+// one forgotten keeps an app from starting and lets nothing start unguarded.
+func optional(f *ast.Field) bool {
+	return f.Comment != nil && f.Comment.List[0].Text == "//host:optional"
 }

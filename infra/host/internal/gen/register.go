@@ -100,7 +100,11 @@ func Register(a *app.App, p *app.Package) ([]byte, error) {
 // early registers what package variables may need: secrets and configuration.
 func (w *writer) early(p *app.Package) error {
 	if len(p.Secrets) > 0 {
-		w.f("var _ = func() bool {\n%s(%q, &secrets)\nreturn true\n}()\n\n", w.host("LoadSecrets"), p.Path)
+		w.f("var _ = func() bool {\n%s(%q, &secrets", w.host("LoadSecrets"), p.Path)
+		for _, name := range p.Optional {
+			w.f(", %q", name)
+		}
+		w.f(")\nreturn true\n}()\n\n")
 	}
 	if !p.Config {
 		return nil

@@ -212,9 +212,8 @@ func drain(length time.Duration, failed <-chan error) error {
 	}
 }
 
-// demandSecrets refuses, where others rely on the app, to start without a secret that nobody gave:
-// one that is meant to be empty is set to nothing. As a part among the resources its complaint comes
-// together with theirs.
+// demandSecrets refuses, where others rely on the app, to start without a secret that is not optional. As
+// a part among the resources its complaint comes together with theirs.
 func demandSecrets(missing []string, deployed bool) {
 	switch {
 	case len(missing) == 0:
@@ -223,7 +222,7 @@ func demandSecrets(missing []string, deployed bool) {
 			Name:  "secrets",
 			Stage: lifecycle.Resources,
 			Start: func(context.Context) error {
-				return fmt.Errorf("not given (set what is meant to be off to nothing): %s", strings.Join(missing, "; "))
+				return fmt.Errorf("not given: %s", strings.Join(missing, "; "))
 			},
 		})
 	default:

@@ -42,7 +42,7 @@ type service struct{ hits int }
 // childApp registers what generated code would.
 func childApp(mode string) {
 	if mode == "secrets" {
-		LoadSecrets("child/svc", &struct{ LOST_KEY, OTHER_KEY string }{})
+		LoadSecrets("child/svc", &struct{ LOST_KEY, OFF_KEY, OTHER_KEY string }{}, "OFF_KEY")
 	}
 	RegisterApp(App{ID: "child", Revision: "abc"})
 	RegisterService(&Service{
@@ -283,7 +283,7 @@ func TestFailedStartIsOneMessage(t *testing.T) {
 		want string
 	}{
 		"init fails": {nil, nil, "svc: service svc: no licence key"},
-		"secrets":    {[]string{"APP_ENV=production"}, nil, "secrets: not given (set what is meant to be off to nothing): LOST_KEY (used by child/svc): not set; OTHER_KEY"},
+		"secrets":    {[]string{"APP_ENV=production"}, nil, "secrets: not given: LOST_KEY (used by child/svc): not set; OTHER_KEY"},
 		"bad env":    {[]string{"APP_ENV=prod"}, nil, "APP_ENV is \"prod\""},
 		"bad limit":  {[]string{"HOST_BODY_LIMIT=many"}, nil, "HOST_BODY_LIMIT"},
 		"bad origin": {[]string{"CORS_ORIGINS=*"}, nil, "CORS"},

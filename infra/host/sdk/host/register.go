@@ -76,5 +76,8 @@ func RegisterConfig(pkgPath string, byEnvType map[string]string) {
 	registry.Process().SetConfig(pkgPath, byEnvType)
 }
 
-// LoadSecrets fills the string fields of the struct that ptr points to from the environment.
-func LoadSecrets(pkg string, ptr any) { registry.Process().LoadSecrets(pkg, ptr) }
+// LoadSecrets fills the string fields of the struct that ptr points to from the environment, which may be
+// without those that are optional.
+func LoadSecrets(pkg string, ptr any, optional ...string) {
+	registry.Process().LoadSecrets(pkg, ptr, optional...)
+}

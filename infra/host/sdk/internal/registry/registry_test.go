@@ -95,14 +95,19 @@ func TestSecrets(t *testing.T) {
 	t.Setenv("HTTPKey2", "exact")
 	t.Setenv("MOUNTED_FILE", file)
 	t.Setenv("LOST_FILE", file+"x")
+	t.Setenv("OFF_LOST_FILE", file+"x")
 	t.Setenv("EMPTY", "")
 	var r Registry
-	var secrets struct{ STRIPE_KEY, StripeKey, HTTPKey2, Mounted, Lost, Empty, Absent string }
-	r.LoadSecrets("app/orgs", &secrets)
+	var secrets struct{ STRIPE_KEY, StripeKey, HTTPKey2, Mounted, Lost, OffLost, Empty, Absent, Off string }
+	r.LoadSecrets("app/orgs", &secrets, "OffLost", "Off")
 	if secrets.STRIPE_KEY != "from-env" || secrets.StripeKey != "from-env" || secrets.HTTPKey2 != "exact" || secrets.Mounted != "from-file" {
 		t.Errorf("got %+v", secrets)
 	}
-	want := []string{"ABSENT (used by app/orgs): not set", "LOST (used by app/orgs): LOST_FILE names a file that cannot be read"}
+	want := []string{
+		"ABSENT (used by app/orgs): not set", "EMPTY (used by app/orgs): not set",
+		"LOST (used by app/orgs): LOST_FILE names a file that cannot be read",
+		"OFF_LOST (used by app/orgs): OFF_LOST_FILE names a file that cannot be read",
+	}
 	if got := r.MissingSecrets(); !slices.Equal(got, want) {
 		t.Errorf("missing %q, want %q", got, want)
 	}

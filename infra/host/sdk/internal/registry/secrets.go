@@ -10,28 +10,31 @@ import (
 	"encore.dev/internal/part"
 )
 
-// missingSecret is a secret that the environment does not give.
+// missingSecret is a secret that the environment should give and does not.
 type missingSecret struct{ pkg, field, why string }
 
 // LoadSecrets fills the string fields of the struct that ptr points to. A field is taken from the
 // environment variable of its name, or from the file that NAME_FILE names; a field in mixed case
-// also answers to its UPPER_SNAKE name. What is missing stays empty and is remembered.
-func (r *Registry) LoadSecrets(pkg string, ptr any) {
+// also answers to its UPPER_SNAKE name. What is missing stays empty and is remembered, unless it is
+// optional; a file that is named has to be there in any case.
+func (r *Registry) LoadSecrets(pkg string, ptr any, optional ...string) {
 	v := reflect.ValueOf(ptr).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		value, why := lookupSecret(name)
+		v.Field(i).SetString(value)
+		if why == "" && value == "" && !slices.Contains(optional, name) {
+			why = "not set"
+		}
 		if why != "" {
 			r.mu.Lock()
 			r.secrets = append(r.secrets, missingSecret{pkg, name, why})
 			r.mu.Unlock()
-			continue
 		}
-		v.Field(i).SetString(value)
 	}
 }
 
-// lookupSecret gives the value, or why there is none.
+// lookupSecret gives the value, or why it cannot be read.
 func lookupSecret(field string) (value, why string) {
 	names := []string{field}
 	if snake := upperSnake(field); snake != field {
@@ -45,10 +48,10 @@ func lookupSecret(field string) (value, why string) {
 			return v, ""
 		}
 	}
-	return "", "not set"
+	return "", ""
 }
 
-// MissingSecrets lists the secrets that the environment does not give, one line each.
+// MissingSecrets lists the secrets that the environment should give and does not, one line each.
 func (r *Registry) MissingSecrets() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
