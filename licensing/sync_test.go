@@ -418,7 +418,8 @@ func TestAnErasureLocksInTheOrderOfTheWorkers(t *testing.T) {
 	}
 }
 
-// What lapsed may have hidden something less that is paid, of which Stripe has nothing new to tell.
+// What lapsed may have hidden something less that is paid, of which Stripe has nothing new to tell. Whoever
+// dies before that is noted leaves the licence to the next.
 func TestWhatStripeSoldIsLookedAtAgainWhenItLapses(t *testing.T) {
 	t.Parallel()
 	ctx, a := context.Background(), newAccount(t)
@@ -427,6 +428,25 @@ func TestWhatStripeSoldIsLookedAtAgainWhenItLapses(t *testing.T) {
 	a.changed(t, cus)
 	exec(t, a.store, tenantdb.Platform(), `update licensing.licenses
 		set tier = 'enterprise', seats = 9, valid_until = now() - $2::interval, review_at = now() where org_id = $1`, org, a.store.catalogue.Grace)
+	errDied := errors.New("died")
+	err := a.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "insert into licensing.sync_queue (customer_id, reason) values ($1, 'webhook')", cus); err != nil {
+			return err
+		}
+		dying, die := context.WithCancel(ctx)
+		defer die()
+		done := make(chan error, 1)
+		go func() {
+			_, err := a.store.review(dying)
+			done <- err
+		}()
+		untilBlocking(t, tx)
+		die()
+		return errors.Join(errDied, <-done)
+	})
+	if !errors.Is(err, errDied) || !errors.Is(err, context.Canceled) {
+		t.Fatalf("the first to review it ended with %v", err)
+	}
 	if ok, err := a.store.review(ctx); err != nil || !ok {
 		t.Fatalf("reviewed %v, %v", ok, err)
 	}

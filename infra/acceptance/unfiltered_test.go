@@ -230,6 +230,7 @@ var elsewhere = map[string]string{
 	"update licensing.usage set reserved = reserved +":    "quotas",
 	"update licensing.usage set reserved = reserved - $4": "quotas",
 	"set review_at = coalesce($2":                         "the platform's: it takes whichever licence is next",
+	"where org_id = $1 and review_at <= now()":            "the platform's, too",
 	"insert into licensing.drifts":                        "the platform's: it compares every licence with Stripe",
 	"update licensing.customers set customer_id":          "a customer must have been deleted at Stripe",
 	"where m.user_id = $1 and m.org_id = $2":              "the user's: before it there is no organisation",
