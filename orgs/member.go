@@ -39,6 +39,7 @@ type member struct {
 	OrgRoles  []string
 	Version   int64
 	CreatedAt time.Time
+	Erased    bool // nobody stands behind it any more
 	Teams     []teamMembership
 }
 

@@ -23,7 +23,7 @@ const (
 coalesce((select jsonb_agg(jsonb_build_object('id', t.team_id, 'roles', t.team_roles) order by t.team_id)
             from orgs.team_memberships t
            where t.org_id = m.org_id and t.user_id = m.user_id), '[]')`
-	memberColumns = "m.user_id, m.org_roles, m.version, m.created_at, " + teamsOfMember
+	memberColumns = "m.user_id, m.org_roles, m.version, m.created_at, m.erased_at is not null, " + teamsOfMember
 	selectMember  = "select " + memberColumns + " from orgs.memberships m where m.org_id = $1 and m.user_id = $2"
 	selectMembers = "select " + memberColumns + " from orgs.memberships m where m.org_id = $1 and m.user_id > $2 order by m.user_id limit $3"
 	updateRoles   = `
@@ -139,9 +139,9 @@ func (s store) removeMember(ctx context.Context, org uuid.UUID, m member, e even
 	return nil
 }
 
-// anotherOwner is errLastOwner if m is an owner and there is no other.
+// anotherOwner is errLastOwner if m is an owner and there is no other. Whoever was erased is none.
 func anotherOwner(ctx context.Context, tx pgx.Tx, org uuid.UUID, m member) error {
-	if !slices.Contains(m.OrgRoles, roleOwner) {
+	if m.Erased || !slices.Contains(m.OrgRoles, roleOwner) {
 		return nil
 	}
 	var others int

@@ -253,4 +253,20 @@ func TestWhoeverWasErasedOwnsNothingAndTakesNoSeat(t *testing.T) {
 	if n := h.count("'owner' = any(org_roles) and erased_at is null"); n != 0 {
 		t.Errorf("%d owners are left", n)
 	}
+	tombstone, ok, err := open().member(ctx, h.org, last.UserID)
+	if err != nil || !ok || !tombstone.Erased {
+		t.Fatalf("the last owner is %+v, %v, %v", tombstone, ok, err)
+	}
+	if tombstone, err = open().changeRoles(ctx, h.org, tombstone, []string{"member"}, h.event(ctx)); err != nil {
+		t.Errorf("the erased owner was not demoted: %v", err)
+	}
+	if _, err = open().changeRoles(ctx, h.org, tombstone, []string{roleOwner}, h.event(ctx)); err != nil {
+		t.Error(err)
+	}
+	if tombstone, _, err = open().member(ctx, h.org, last.UserID); err == nil {
+		err = open().removeMember(ctx, h.org, tombstone, h.event(ctx))
+	}
+	if err != nil {
+		t.Errorf("the erased owner was not removed: %v", err)
+	}
 }
