@@ -60,9 +60,13 @@ func eraseInvitations(ctx context.Context, tx pgx.Tx, email string) error {
 // organisation without an owner: the platform invites the next one. Row-level security shows them to
 // the platform only while it says whose it is after.
 func markMemberships(ctx context.Context, tx pgx.Tx, user uuid.UUID) error {
-	if _, err := tx.Exec(ctx, "select set_config('app.erased_user', $1, true)", user.String()); err != nil {
+	const after = "select set_config('app.erased_user', $1, true)"
+	if _, err := tx.Exec(ctx, after, user.String()); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, "update orgs.memberships set erased_at = now() where user_id = $1 and erased_at is null", user)
+	if _, err := tx.Exec(ctx, "update orgs.memberships set erased_at = now() where user_id = $1 and erased_at is null", user); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, after, "")
 	return err
 }

@@ -270,3 +270,42 @@ func TestWhoeverWasErasedOwnsNothingAndTakesNoSeat(t *testing.T) {
 		t.Errorf("the erased owner was not removed: %v", err)
 	}
 }
+
+// The platform marks the memberships of one person: it adds none, ends none, and sees none once that is done.
+func TestAnErasureOnlyMarksMemberships(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), newHouse(t)
+	m := h.admit("member")
+	as := func(sql string, args ...any) (rows int64, err error) {
+		err = open().db.Tx(ctx, platform, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "select set_config('app.erased_user', $1, true)", m.UserID.String()); err != nil {
+				return err
+			}
+			tag, err := tx.Exec(ctx, sql, args...)
+			rows = tag.RowsAffected()
+			return err
+		})
+		return rows, err
+	}
+	if n, err := as("select from orgs.memberships"); err != nil || n != 1 {
+		t.Errorf("it sees %d memberships, %v", n, err)
+	}
+	if n, err := as("delete from orgs.memberships where user_id = $1", m.UserID); err != nil || n != 0 {
+		t.Errorf("it ended %d memberships, %v", n, err)
+	}
+	if _, err := as("insert into orgs.memberships (org_id, user_id, org_roles) values ($1, $2, '{owner}')", newHouse(t).org, m.UserID); err == nil {
+		t.Error("it added a membership")
+	}
+	err := open().db.Tx(ctx, platform, func(tx pgx.Tx) error {
+		if err := markMemberships(ctx, tx, m.UserID); err != nil {
+			return err
+		}
+		if tag, err := tx.Exec(ctx, "select from orgs.memberships"); err != nil || tag.RowsAffected() != 0 {
+			t.Errorf("it goes on seeing %d memberships, %v", tag.RowsAffected(), err)
+		}
+		return nil
+	})
+	if err != nil || h.count("erased_at is not null") != 1 {
+		t.Errorf("%d memberships are marked, %v", h.count("erased_at is not null"), err)
+	}
+}
