@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"time"
 
 	"encore.app/audit/ledger"
 	"encore.app/infra/platform/tenantdb"
@@ -35,6 +38,7 @@ type archive struct {
 	bucket    bucket
 	verifiers note.Verifiers
 	last      map[uuid.UUID]ledger.Checkpoint // what the bucket has, as far as this process knows
+	aside     map[uuid.UUID]time.Time         // until when a log is left alone
 }
 
 func newArchive(s store, b bucket, keys *ledger.Keys) (*archive, error) {
@@ -46,18 +50,23 @@ func newArchive(s store, b bucket, keys *ledger.Keys) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &archive{store: s, bucket: b, verifiers: verifiers, last: map[uuid.UUID]ledger.Checkpoint{}}, nil
+	return &archive{store: s, bucket: b, verifiers: verifiers, last: map[uuid.UUID]ledger.Checkpoint{}, aside: map[uuid.UUID]time.Time{}}, nil
 }
 
 // errContradiction says that a log does not continue what it was when its last checkpoint was archived.
 var errContradiction = errors.New("audit: the log contradicts an archived checkpoint")
 
-// errUnreadable says that the bucket has a checkpoint of a log and does not show it, or not one that can be
-// verified.
+// errUnreadable says that the bucket has a checkpoint of a log and it is gone, or cannot be verified. A bucket
+// that does not answer is another thing: no log fares better.
 var errUnreadable = errors.New("audit: an archived checkpoint cannot be read")
 
-// archiveBatch is how many logs one turn sees to.
-const archiveBatch = 200
+const (
+	// archiveBatch is how many logs one turn sees to.
+	archiveBatch = 200
+	// archiveRest is how long a log is left alone that cannot be archived: as many as a turn sees to would
+	// keep every other from its turn.
+	archiveRest = 10 * time.Minute
+)
 
 // unarchived is a log whose last checkpoint the bucket does not have. Instance is the database's: a
 // fresh one begins a fresh archive.
@@ -74,14 +83,18 @@ func (u unarchived) prefix() string { return fmt.Sprintf("%s/%s/", u.Instance, u
 func (u unarchived) object() string { return fmt.Sprintf("%s%020d", u.prefix(), u.Size) }
 
 func (a *archive) waiting(ctx context.Context) ([]unarchived, error) {
+	maps.DeleteFunc(a.aside, func(_ uuid.UUID, until time.Time) bool { return time.Now().After(until) })
+	aside := slices.AppendSeq([]uuid.UUID{}, maps.Keys(a.aside)) // not nil, which would be null
 	rows, err := tenantdb.Rows(ctx, a.store.db, tenantdb.Platform(), pgx.RowToStructByPos[unarchived], `
 select l.org_id, l.size, l.checkpoint, i.id from audit.logs l, audit.instance i
- where l.size <> l.archived order by l.signed_at limit $1`, archiveBatch)
+ where l.size <> l.archived and not l.org_id = any($2) order by l.signed_at limit $1`, archiveBatch, aside)
 	if err != nil {
 		return nil, fmt.Errorf("audit: archive: %w", err)
 	}
 	return rows, nil
 }
+
+func (a *archive) setAside(org uuid.UUID) { a.aside[org] = time.Now().Add(archiveRest) }
 
 // put archives one checkpoint.
 func (a *archive) put(ctx context.Context, u unarchived) error {
@@ -122,8 +135,11 @@ func (a *archive) before(ctx context.Context, u unarchived) (ledger.Checkpoint, 
 		return ledger.Checkpoint{Root: new(ledger.Frontier).Root()}, nil
 	}
 	text, err := download(ctx, a.bucket, newest)
-	if err != nil {
+	if errors.Is(err, objects.ErrObjectNotFound) {
 		return ledger.Checkpoint{}, fmt.Errorf("%w: %s: %w", errUnreadable, newest, err)
+	}
+	if err != nil {
+		return ledger.Checkpoint{}, err
 	}
 	c, err := ledger.OpenCheckpoint(text, a.verifiers)
 	if err != nil { // signed by a key that is not in use any more and was not kept as retired

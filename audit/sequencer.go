@@ -205,23 +205,24 @@ func (q *sequencer) accuse(org uuid.UUID, err error) {
 	}
 }
 
-// put archives new checkpoints. A log whose archive cannot be read holds up no other.
+// put archives new checkpoints. A log that cannot be archived holds up no other.
 func (q *sequencer) put(ctx context.Context) error {
 	waiting, err := q.archive.waiting(ctx)
 	if err != nil {
 		return err
 	}
-	var unreadable []error
 	for _, u := range waiting {
 		err := q.archive.put(ctx, u)
 		switch {
 		case errors.Is(err, errContradiction):
+			q.archive.setAside(u.Org)
 			q.accuse(u.Org, err)
-		case errors.Is(err, errUnreadable) && ctx.Err() == nil:
-			unreadable = append(unreadable, err)
+		case errors.Is(err, errUnreadable):
+			q.archive.setAside(u.Org)
+			rlog.Warn("an audit log is not archived and will be tried again", "org_id", u.Org, "err", err)
 		case err != nil:
 			return fmt.Errorf("audit: archive: %w", err)
 		}
 	}
-	return errors.Join(unreadable...)
+	return nil
 }

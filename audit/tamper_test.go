@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"encore.app/audit/ledger"
 	"encore.app/infra/platform/rowid"
 	"encore.app/infra/platform/tenantdb"
+	"encore.dev/storage/objects"
 	"encore.dev/types/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -251,14 +253,59 @@ func TestAnArchiveThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	if err := upload(ctx, a.bucket, waiting[0].prefix()+fmt.Sprintf("%020d", 1), "no checkpoint"); err != nil {
 		t.Fatal(err)
 	}
-	err = newSequencer(s.store, s.keys, a).put(ctx)
-	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), unreadable.String()) {
+	if err := a.put(ctx, waiting[0]); !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), unreadable.String()) {
 		t.Errorf("it says %v", err)
+	}
+	if err := newSequencer(s.store, s.keys, a).put(ctx); err != nil {
+		t.Fatal(err)
 	}
 	archived, err := tenantdb.Rows(ctx, s.store.db, tenantdb.Platform(), pgx.RowTo[int64],
 		"select archived from audit.logs where org_id in ($1, $2) order by signed_at", unreadable, fine)
 	if err != nil || !slices.Equal(archived, []int64{0, 2}) {
 		t.Errorf("archived %v, %v", archived, err)
+	}
+	waits := func() bool {
+		t.Helper()
+		waiting, err := a.waiting(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(waiting, func(u unarchived) bool { return u.Org == unreadable })
+	}
+	if waits() {
+		t.Error("it takes a place in the next turn, too")
+	}
+	if a.aside[unreadable] = time.Now(); !waits() {
+		t.Error("it is never tried again")
+	}
+}
+
+// misled is a bucket that looks for another object than it is asked for.
+type misled struct {
+	bucket
+	to string
+}
+
+func (m misled) Download(ctx context.Context, _ string, options ...objects.DownloadOption) *objects.Reader {
+	return m.bucket.Download(ctx, m.to, options...)
+}
+
+// A bucket that fails, as it does where there can be no such object, is no fault of the log's.
+func TestOnlyAMissingCheckpointIsUnreadable(t *testing.T) {
+	t.Parallel()
+	ctx, s := context.Background(), testService(t)
+	u := unarchived{Org: rowid.New(), Instance: rowid.New(), Size: 1}
+	if err := upload(ctx, checkpointBucket(), u.object(), "a checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	for to, unreadable := range map[string]bool{"gone": true, "": false} {
+		a, err := newArchive(s.store, misled{checkpointBucket(), to}, s.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.before(ctx, u); err == nil || errors.Is(err, errUnreadable) != unreadable {
+			t.Errorf("%q: %v", to, err)
+		}
 	}
 }
 
