@@ -119,26 +119,19 @@ func (s *Service) ListDead(ctx context.Context, queue string, r *ListDeadRequest
 // maxIDs is how many letters a request may name.
 const maxIDs = 200
 
-// RequeueDeadRequest says which letters; without any it is all of them.
-type RequeueDeadRequest struct {
-	IDs []uuid.UUID `json:"ids,omitempty" schema:"maxItems=200"`
-	All bool        `json:"all,omitempty"`
+// DeadLettersRequest says which letters; without any it is all of them. It is in the query, so that nobody
+// has to send an empty body.
+type DeadLettersRequest struct {
+	IDs []uuid.UUID `query:"ids" schema:"maxItems=200"`
 }
 
 // Validate checks the request.
-func (r *RequeueDeadRequest) Validate() error {
+func (r *DeadLettersRequest) Validate() error {
 	var c fault.Checks
-	checkIDs(&c, r.IDs)
-	if len(r.IDs) > 0 && r.All {
-		c.Add("ids", "must not be given with all")
-	}
-	return c.Err()
-}
-
-func checkIDs(c *fault.Checks, ids []uuid.UUID) {
-	if len(ids) > maxIDs {
+	if len(r.IDs) > maxIDs {
 		c.Add("ids", "has more than %d letters", maxIDs)
 	}
+	return c.Err()
 }
 
 // DeadCountResponse says how many letters it was.
@@ -151,7 +144,7 @@ type DeadCountResponse struct {
 // Platform administrators may. Refuses with validation_failed, not_found and policy_denied.
 //
 //encore:api auth method=POST path=/api/v1/admin/queues/:queue/dead/requeue
-func (s *Service) RequeueDead(ctx context.Context, queue string, r *RequeueDeadRequest) (*DeadCountResponse, error) {
+func (s *Service) RequeueDead(ctx context.Context, queue string, r *DeadLettersRequest) (*DeadCountResponse, error) {
 	d, err := authz.Check(ctx, "queue:requeue", authz.Resource{Kind: "queue", ID: queue})
 	if err != nil {
 		return nil, err
@@ -168,24 +161,12 @@ func (s *Service) RequeueDead(ctx context.Context, queue string, r *RequeueDeadR
 	return &DeadCountResponse{Count: n}, nil
 }
 
-// PurgeDeadRequest says which letters; without any it is all of them.
-type PurgeDeadRequest struct {
-	IDs []uuid.UUID `json:"ids" query:"ids" schema:"maxItems=200"`
-}
-
-// Validate checks the request.
-func (r *PurgeDeadRequest) Validate() error {
-	var c fault.Checks
-	checkIDs(&c, r.IDs)
-	return c.Err()
-}
-
 // PurgeDead throws dead letters away. What they were to do is not done.
 //
 // Platform administrators may. Refuses with validation_failed, not_found and policy_denied.
 //
 //encore:api auth method=DELETE path=/api/v1/admin/queues/:queue/dead
-func (s *Service) PurgeDead(ctx context.Context, queue string, r *PurgeDeadRequest) (*DeadCountResponse, error) {
+func (s *Service) PurgeDead(ctx context.Context, queue string, r *DeadLettersRequest) (*DeadCountResponse, error) {
 	d, err := authz.Check(ctx, "queue:purge", authz.Resource{Kind: "queue", ID: queue})
 	if err != nil {
 		return nil, err

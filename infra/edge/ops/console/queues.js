@@ -20,8 +20,8 @@ export async function queues([name]) {
 async function dead(name) {
   const path = `/api/v1/admin/queues/${encodeURIComponent(name)}/dead`;
   const letters = await all(path);
-  const requeue = async (which, what) => {
-    const { count } = await call("POST", `${path}/requeue`, which);
+  const requeue = async (what, query = "") => {
+    const { count } = await call("POST", `${path}/requeue${query}`);
     note(`${what}: ${count} sent again.`);
     again();
   };
@@ -35,7 +35,7 @@ async function dead(name) {
     el("p", {}, el("a", { href: "#queues" }, "All queues")),
     el("h3", {}, `Dead letters of ${name}`),
     letters.length > 0 && el("div", { class: "actions" },
-      button("Requeue all", () => requeue({ all: true }, name)),
+      button("Requeue all", () => requeue(name)),
       button("Throw all away", purge, { class: "grave" })),
     table("What was given up", [
       { name: "Letter", of: (l) => el("code", {}, l.id) },
@@ -43,7 +43,7 @@ async function dead(name) {
       { name: "Attempts", number: true, of: (l) => l.attempts },
       { name: "Last", of: (l) => moment(l.last_failed_at) },
       { name: "Body, without what is personal", of: (l) => el("pre", {}, JSON.stringify(l.body, null, 1)) },
-      { name: "Action", of: (l) => button("Requeue", () => requeue({ ids: [l.id] }, l.id), { "aria-label": `Requeue ${l.id}` }) },
+      { name: "Action", of: (l) => button("Requeue", () => requeue(l.id, `?ids=${l.id}`), { "aria-label": `Requeue ${l.id}` }) },
     ], letters),
   ].filter(Boolean);
 }
