@@ -38,7 +38,7 @@ func (r *recorder) write(_ context.Context, items []int) error {
 func TestWhatComesTogetherIsWrittenTogetherAndOnce(t *testing.T) {
 	t.Parallel()
 	const clients, each = 100, 200
-	r := new(recorder)
+	r := &recorder{gate: make(chan struct{})}
 	g := &group[int]{write: r.write}
 	var all sync.WaitGroup
 	for c := range clients {
@@ -50,6 +50,12 @@ func TestWhatComesTogetherIsWrittenTogetherAndOnce(t *testing.T) {
 			}
 		})
 	}
+	eventually(t, "some wait for the first to be written", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.waiting) > 1
+	})
+	close(r.gate)
 	all.Wait()
 	slices.Sort(r.written)
 	if len(r.written) != clients*each || len(slices.Compact(slices.Clone(r.written))) != clients*each {
