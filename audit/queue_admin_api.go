@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"encore.app/authz"
@@ -24,7 +26,26 @@ type Queue struct {
 	Consumers  int     `json:"consumers"`
 }
 
-// ListQueuesResponse is every queue.
+// ListQueuesRequest asks for a page of queues.
+type ListQueuesRequest struct {
+	Limit  option.Option[int] `query:"limit"`
+	Cursor string             `query:"cursor"`
+}
+
+// Validate checks the request.
+func (r *ListQueuesRequest) Validate() error {
+	_, _, err := r.page()
+	return err
+}
+
+func (r *ListQueuesRequest) page() (after string, limit int, err error) {
+	var c fault.Checks
+	limit = page.Limit(&c, r.Limit)
+	page.Parse(&c, r.Cursor, &after)
+	return after, limit, c.Err()
+}
+
+// ListQueuesResponse is a page of queues, by name.
 type ListQueuesResponse struct {
 	Items      []Queue `json:"items"`
 	NextCursor string  `json:"next_cursor"`
@@ -35,7 +56,11 @@ type ListQueuesResponse struct {
 // Platform staff may.
 //
 //encore:api auth method=GET path=/api/v1/admin/queues
-func (s *Service) ListQueues(ctx context.Context) (*ListQueuesResponse, error) {
+func (s *Service) ListQueues(ctx context.Context, r *ListQueuesRequest) (*ListQueuesResponse, error) {
+	after, limit, err := r.page()
+	if err != nil {
+		return nil, err
+	}
 	if _, err := authz.Check(ctx, "list", authz.Resource{Kind: "queue"}); err != nil {
 		return nil, err
 	}
@@ -43,7 +68,10 @@ func (s *Service) ListQueues(ctx context.Context) (*ListQueuesResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ListQueuesResponse{Items: items}, nil
+	items = slices.DeleteFunc(items, func(q Queue) bool { return q.Name <= after })
+	slices.SortFunc(items, func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
+	items, next := page.Cut(items, limit, func(q Queue) any { return q.Name })
+	return &ListQueuesResponse{Items: items, NextCursor: next}, nil
 }
 
 // DeadLetter is a message that was given up. Its body shows ids and names of things; what might be

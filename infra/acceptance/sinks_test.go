@@ -5,6 +5,7 @@ package acceptance
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,20 @@ func TestQueuesAreShown(t *testing.T) {
 	if !names["audit-events"] || !names["sink-deliveries"] {
 		t.Errorf("got %v", names)
 	}
+	var paged []string
+	for cursor := ""; ; {
+		one := want[list[queue]](t, call(t, root.token(t), "GET", "/api/v1/admin/queues?limit=1&cursor="+cursor, nil), http.StatusOK)
+		for _, q := range one.Items {
+			paged = append(paged, q.Name)
+		}
+		if cursor = one.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if len(paged) != len(names) || !slices.IsSorted(paged) {
+		t.Errorf("page by page: %v, want %v", paged, names)
+	}
+	wantFailure(t, call(t, root.token(t), "GET", "/api/v1/admin/queues?limit=0", nil), http.StatusBadRequest, "validation_failed")
 	// Letters that are named and not there are none, and all others stay.
 	for method, path := range map[string]string{"DELETE": "/api/v1/admin/queues/audit-events/dead", "POST": "/api/v1/admin/queues/audit-events/dead/requeue"} {
 		wantFailure(t, call(t, root.token(t), method, path+"?ids=all", nil), http.StatusBadRequest, "validation_failed")
