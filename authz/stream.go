@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/request"
@@ -42,6 +43,10 @@ func Stream(w http.ResponseWriter, r *http.Request, fn func(ctx context.Context,
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	// No middleware can, as it does for the other endpoints.
+	if seconds := fault.DetailsOf(err).RetryAfter; seconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
 	errs.HTTPError(w, fault.Finish(err, info.ID))
 }
 

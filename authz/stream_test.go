@@ -11,6 +11,7 @@ import (
 
 	"encore.app/infra/platform/fault"
 	"encore.app/infra/platform/request"
+	"encore.dev/beta/errs"
 )
 
 func TestNothingStreamsBeforeADecision(t *testing.T) {
@@ -54,6 +55,18 @@ func TestNothingStreamsBeforeADecision(t *testing.T) {
 				t.Errorf("got %d %s, want %d", w.Code, w.Body, c.status)
 			}
 		})
+	}
+}
+
+func TestARefusedStreamSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	for seconds, want := range map[int]string{0: "", 7: "7"} {
+		refused := &errs.Error{Code: errs.ResourceExhausted, Details: fault.Details{Reason: fault.RateLimited, RetryAfter: seconds}}
+		w := httptest.NewRecorder()
+		Stream(w, httptest.NewRequest("GET", "/", nil).WithContext(request.Refuse(t.Context(), refused)), nil)
+		if got := w.Header().Get("Retry-After"); w.Code != http.StatusTooManyRequests || got != want {
+			t.Errorf("%d: Retry-After %q, want %q", w.Code, got, want)
+		}
 	}
 }
 

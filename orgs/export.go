@@ -63,7 +63,11 @@ func (s *Service) exportOrg(ctx context.Context, w http.ResponseWriter) error {
 	})
 }
 
-var errExporting = fault.New(errs.ResourceExhausted, fault.RateLimited, "another export is running, try again when it is done")
+// errExporting asks for as long again as it was waited: when the other export is done nobody knows.
+var errExporting = &errs.Error{
+	Code: errs.ResourceExhausted, Message: "another export is running, try again when it is done",
+	Details: fault.Details{Reason: fault.RateLimited, RetryAfter: int(exportWait / time.Second)},
+}
 
 // inTurn runs fn when there is room for another export and none of its organisation runs, here or in
 // another replica. It waits without a connection.

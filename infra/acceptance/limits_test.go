@@ -51,6 +51,13 @@ func TestLimitsAreToldAndHeld(t *testing.T) {
 		want[struct{}](t, at(a, t, root, "GET", "/api/v1/admin/overview", nil), http.StatusOK)
 	}
 	refusedForNow(t, at(a, t, root, "GET", "/api/v1/admin/overview", nil))
+	for path, who := range map[string]caller{"/admin/audit/export?format=ndjson": root, "/org/" + acme + "/audit/export?format=ndjson": adaOrg, "/org/" + acme + "/export": adaOrg} {
+		r := at(a, t, who, "GET", "/api/v1"+path, nil)
+		after, err := strconv.Atoi(r.header.Get("Retry-After"))
+		if f := want[failure](t, r, http.StatusTooManyRequests); f.reason() != "rate_limited" || err != nil || after < 1 || after > 60 {
+			t.Errorf("%s: %+v, %v", path, f, r.header)
+		}
+	}
 	if probe := at(a, t, root, "GET", "/healthz", nil); probe.status != http.StatusOK || probe.header.Get("RateLimit") != "" {
 		t.Errorf("a probe: %d %v", probe.status, probe.header)
 	}
