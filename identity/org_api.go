@@ -170,9 +170,10 @@ func (s *Service) CreateAPIKey(ctx context.Context, org_id uuid.UUID, r *CreateA
 	return out, nil
 }
 
-// RotateAPIKeyRequest says for how long the secret that is replaced goes on working.
+// RotateAPIKeyRequest says for how long the secret that is replaced goes on working. It is in the query, so
+// that nobody has to send an empty body.
 type RotateAPIKeyRequest struct {
-	OverlapMinutes int `json:"overlap_minutes" encore:"optional" schema:"minimum=0;maximum=10080"` // 0 to 10080; 0 ends it at once
+	OverlapMinutes int `query:"overlap_minutes" schema:"minimum=0;maximum=10080"` // 0 to 10080; 0 ends it at once
 }
 
 // Validate checks the request.
