@@ -306,17 +306,27 @@ func TestRequireWantsTheFeature(t *testing.T) {
 }
 
 // untilBlocking waits until another transaction waits for tx.
-func untilBlocking(t testing.TB, tx pgx.Tx) {
+func untilBlocking(t testing.TB, tx pgx.Tx) (waiting int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var waits bool
-		err := tx.QueryRow(context.Background(), "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))").Scan(&waits)
+		err := tx.QueryRow(context.Background(), "select coalesce(min(pid), 0) from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))").Scan(&waiting)
 		switch {
-		case err == nil && waits:
-			return
+		case err == nil && waiting != 0:
+			return waiting
 		case err != nil || time.Now().After(deadline):
 			t.Errorf("nobody waits: %v", err)
-			return
+			return 0
+		}
+	}
+}
+
+// untilGone returns once a backend has let go of its locks: one whose client has given up goes on for a
+// moment.
+func untilGone(t testing.TB, s store, backend int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); value[int](t, s, tenantdb.Platform(), "select count(*) from pg_locks where pid = $1", backend) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it stays")
 		}
 	}
 }

@@ -428,7 +428,7 @@ func TestWhatStripeSoldIsLookedAtAgainWhenItLapses(t *testing.T) {
 	a.changed(t, cus)
 	exec(t, a.store, tenantdb.Platform(), `update licensing.licenses
 		set tier = 'enterprise', seats = 9, valid_until = now() - $2::interval, review_at = now() where org_id = $1`, org, a.store.catalogue.Grace)
-	errDied := errors.New("died")
+	errDied, backend := errors.New("died"), 0
 	err := a.store.db.Tx(ctx, tenantdb.Platform(), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "insert into licensing.sync_queue (customer_id, reason) values ($1, 'webhook')", cus); err != nil {
 			return err
@@ -440,10 +440,11 @@ func TestWhatStripeSoldIsLookedAtAgainWhenItLapses(t *testing.T) {
 			_, err := a.store.review(dying)
 			done <- err
 		}()
-		untilBlocking(t, tx)
+		backend = untilBlocking(t, tx)
 		die()
 		return errors.Join(errDied, <-done)
 	})
+	untilGone(t, a.store, backend)
 	if !errors.Is(err, errDied) || !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first to review it ended with %v", err)
 	}
