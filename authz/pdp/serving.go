@@ -25,6 +25,9 @@ const (
 	// lookEvery is how soon a change of the policies is noticed.
 	lookEvery  = time.Second
 	lookWithin = 500 * time.Millisecond
+	// settles is how long the decision point may go on deciding by what it had after it told of a reload.
+	// An answer of that time would be remembered under the new digest.
+	settles = 250 * time.Millisecond
 	// mostMetrics bounds what is read of the decision point's metrics.
 	mostMetrics = 1 << 20
 
@@ -117,12 +120,12 @@ func (s *Serving) Digest() string { return s.state.Load().Digest }
 
 // look asks once. What cannot be asked now stays as it was: nothing can be decided meanwhile either.
 func (s *Serving) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	within, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	next := s.State()
-	now, known := s.reload(ctx)
+	now, known := s.reload(within)
 	// The stamp is asked for after the reload was seen, so that it is never older than it.
-	stamp, err := s.cfg.Client.Stamp(ctx)
+	stamp, err := s.cfg.Client.Stamp(within)
 	if err != nil {
 		return
 	}
@@ -143,6 +146,13 @@ func (s *Serving) look(ctx context.Context) {
 		s.stamp, s.edited = stamp, ""
 	}
 	next.Digest = s.stamp + s.edited
+	if next.Digest != s.Digest() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settles):
+		}
+	}
 	policiesSeen.SetToCurrentTime()
 	policiesUnreleased.Set(0)
 	if s.cfg.Released != "" && next.Digest != s.cfg.Released {
